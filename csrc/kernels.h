@@ -1,0 +1,41 @@
+/* The function tables of one instruction set.  A kernel is serial, trusts its arguments (drivers have checked them),
+ * allocates nothing and reports nothing.  Tables are indexed by [enum sc_val][enum sc_idx] or [enum sc_idx].
+ *
+ * A family is one struct here, one file kernels/<family>.c (compiled once per instruction set) with its bodies in
+ * kernels/<family>_body.h, and one row in SC_FAMILIES. */
+#ifndef SC_KERNELS_H
+#define SC_KERNELS_H
+
+#include "sparsecore.h"
+
+/* indptr[r0..r1] rises?  0 <= indices[p0..p1) < cols? */
+struct sc_check_kernels {
+    int (*rising[SC_NIDX])(const void *indptr, int64_t r0, int64_t r1);
+    int (*within[SC_NIDX])(const void *indices, int64_t p0, int64_t p1, int64_t cols);
+};
+
+/* y[r0:r1] = A[r0:r1] @ x                        C[r0:r1, :n] = A[r0:r1] @ X[:, :n], rows ldx and ldc apart
+ * y += A[r0:r1].T @ x[r0:r1]                     C[:, :n] += A[r0:r1].T @ X[r0:r1, :n]                       */
+typedef void sc_spmv_fn(const sc_csr *A, int64_t r0, int64_t r1, const void *x, void *y);
+typedef void sc_spmm_fn(const sc_csr *A, int64_t r0, int64_t r1, const void *X, int64_t ldx, void *C, int64_t ldc,
+                        int64_t n);
+struct sc_product_kernels {
+    sc_spmv_fn *spmv[SC_NVAL][SC_NIDX], *spmv_t[SC_NVAL][SC_NIDX];
+    sc_spmm_fn *spmm[SC_NVAL][SC_NIDX], *spmm_t[SC_NVAL][SC_NIDX];
+    /* y[0:n] = sum over parts k of P[k * stride : k * stride + n], in the order of k */
+    void (*sum_parts[SC_NVAL])(const void *P, int64_t parts, int64_t stride, int64_t n, void *y);
+};
+
+#define SC_FAMILIES(X) \
+    X(check)           \
+    X(product)
+
+struct sc_kernels {
+#define X(family) const struct sc_##family##_kernels *family;
+    SC_FAMILIES(X)
+#undef X
+};
+
+const struct sc_kernels *sc_kernels(void);   /* of the chosen instruction set */
+
+#endif

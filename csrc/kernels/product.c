@@ -1,0 +1,18 @@
+/* Products of a sparse matrix with dense vectors and panels: instances for every value and index type. */
+#include "isa.h"
+
+#define SC_EACH "each_index.h"
+#define SC_BODY "product_body.h"
+#include "each_value.h"
+#undef SC_EACH
+
+#define SC_EACH "sum_parts_body.h"
+#include "each_value.h"
+
+const struct sc_product_kernels SC_SYM(sc_product) = {
+    .spmv = SC_BY_VAL_IDX(spmv),
+    .spmv_t = SC_BY_VAL_IDX(spmv_t),
+    .spmm = SC_BY_VAL_IDX(spmm),
+    .spmm_t = SC_BY_VAL_IDX(spmm_t),
+    .sum_parts = {sum_parts_f32, sum_parts_f64, sum_parts_c64, sum_parts_c128, sum_parts_f16, sum_parts_bf16},
+};

@@ -1,0 +1,12 @@
+/* The one allocation seam: 64-byte aligned, overflow-checked, counted and failable with -DSC_FAULT. */
+#ifndef SC_MEM_H
+#define SC_MEM_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+void *sc_alloc(int64_t n, size_t size);    /* NULL when there is no memory or n * size overflows */
+void *sc_calloc(int64_t n, size_t size);   /* the same, zeroed */
+void sc_free(void *p);
+
+#endif

@@ -1,0 +1,69 @@
+/* The public C API: a C program could link against it.  No Python in here.
+ *
+ * Every operation is type-erased (`const void *` with a type code), takes the
+ * number of threads as an argument, and returns an enum sc_status. */
+#ifndef SPARSECORE_H
+#define SPARSECORE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "status.h"
+
+/* Types of stored values.  Half and bfloat16 are stored as 16 bits and computed as float. */
+enum sc_val { SC_F32, SC_F64, SC_C64, SC_C128, SC_F16, SC_BF16, SC_NVAL };
+
+/* Types of (indptr, indices): 32/32, 64/64, and 64-bit pointers over 32-bit indices. */
+enum sc_idx { SC_I32, SC_I64, SC_P64I32, SC_NIDX };
+
+/* A compressed sparse row matrix on borrowed buffers.  A CSC matrix is the CSR view of its transpose.
+ * `indptr` has rows + 1 entries; `indices` and `data` have room for `nnz`.
+ * Nothing else is assumed of their contents: operations check what they read. */
+typedef struct {
+    int64_t rows, cols, nnz;
+    const void *indptr, *indices, *data;
+    enum sc_val val;
+    enum sc_idx idx;
+} sc_csr;
+
+/* A dense matrix or vector: strides in elements. */
+typedef struct {
+    int64_t rows, cols, row_stride, col_stride;
+    void *data;
+    enum sc_val val;
+} sc_dense;
+
+const char *sc_status_message(int status);
+
+/* ---- the machine ------------------------------------------------------------------------- */
+enum sc_isa { SC_BASE, SC_AVX2, SC_AVX512, SC_NISA };
+int sc_isa_built(enum sc_isa isa);     /* compiled into this library */
+int sc_isa_runs(enum sc_isa isa);      /* built, and this processor and system have all it needs */
+int sc_isa_choose(int isa);            /* -1: the best that runs; else force one or SC_UNSUPPORTED_ISA */
+enum sc_isa sc_isa_chosen(void);
+int sc_openmp_version(void);           /* _OPENMP, or 0 in a serial build */
+int sc_max_threads(void);              /* what OpenMP would use now: OMP_NUM_THREADS, threadpoolctl */
+int sc_in_parallel(void);               /* called from inside another parallel region? */
+int sc_fork_child(void);               /* 1 in a child forked after this library started */
+const char *sc_compiler(void);
+void sc_set_poll(int (*poll)(void));   /* called between panels of long work; nonzero stops it */
+
+/* ---- validation -------------------------------------------------------------------------- */
+/* SC_OK, or what is wrong first: *row and *pos tell where (pos -1: in indptr). */
+int sc_validate(const sc_csr *A, int threads, int64_t *row, int64_t *pos);
+
+/* ---- products ---------------------------------------------------------------------------- */
+/* y = A @ x      (f32, f64, c64, c128; f16/bf16 A with float x and y) */
+int sc_spmv(const sc_csr *A, const void *x, void *y, int threads);
+/* y = A.T @ x */
+int sc_spmv_t(const sc_csr *A, const void *x, void *y, int threads);
+/* C = A @ X; X and C with any strides */
+int sc_spmm(const sc_csr *A, const sc_dense *X, const sc_dense *C, int threads);
+/* C = A.T @ X */
+int sc_spmm_t(const sc_csr *A, const sc_dense *X, const sc_dense *C, int threads);
+
+/* ---- fault injection (builds with -DSC_FAULT) -------------------------------------------- */
+void sc_fault_after(int64_t allocations, int forever);   /* allocation number n fails; -1: none */
+int64_t sc_live_blocks(void);                            /* scratch blocks not given back */
+
+#endif

@@ -1,0 +1,44 @@
+/* Cuts by nonzeros, and the check of a panel before a kernel trusts it. */
+#include "split.h"
+
+#include "kernels.h"
+
+int64_t sc_cut(const sc_csr *A, int64_t i, int64_t n)
+{
+    if (i <= 0) return 0;
+    if (i >= n) return A->rows;
+    /* smallest r with indptr[r] + r >= target; indptr[r] + r rises strictly in a sound matrix.  In an unsound one
+     * the search still ends within 0..rows, but two targets could give falling cuts, so search by prefix bits:
+     * the path of a larger target never leaves below that of a smaller one. */
+    int64_t total = A->nnz + A->rows;
+    int64_t target = (int64_t)((__int128)total * i / n), lo = 0, hi = A->rows;
+    while (lo < hi) {
+        int64_t mid = lo + (hi - lo) / 2;
+        if (sc_ptr(A, mid) + mid < target) lo = mid + 1; else hi = mid;
+    }
+    return lo;
+}
+
+int64_t sc_parts(const sc_csr *A, int64_t grain)
+{
+    int64_t n = (A->nnz + A->rows) / grain + 1;
+    return n < 1 ? 1 : n > A->rows ? (A->rows ? A->rows : 1) : n;
+}
+
+int sc_check_rows(const sc_csr *A, int64_t r0, int64_t r1)
+{
+    int64_t p0 = sc_ptr(A, r0), p1 = sc_ptr(A, r1), p = p0;
+    if (p0 < 0 || p1 < p0 || p1 > A->nnz) return SC_BAD_INDPTR;
+    const struct sc_check_kernels *k = sc_kernels()->check;
+    if (!k->rising[A->idx](A->indptr, r0, r1)) return SC_BAD_INDPTR;
+    if (!k->within[A->idx](A->indices, p, p1, A->cols)) return SC_BAD_INDEX;
+    return SC_OK;
+}
+
+size_t sc_val_size(enum sc_val val)
+{
+    static const size_t size[SC_NVAL] = {4, 8, 8, 16, 2, 2};
+    return size[val];
+}
+
+size_t sc_index_size(enum sc_idx idx) { return idx == SC_I64 ? 8 : 4; }

@@ -1,0 +1,28 @@
+"""sparsecore: sparse kernels, exact magnitude thresholding, certified truncated SVD, and model pruning for CPUs."""
+
+import logging as _logging
+import os as _os
+
+from . import _core
+
+_core.isa_choose(_os.environ.get("SPARSECORE_ISA"))
+_logging.getLogger(__name__).addHandler(_logging.NullHandler())
+
+__version__ = "0.1.0"
+
+from ._config import show_config  # noqa: E402
+from ._threads import get_num_threads, set_num_threads, threads  # noqa: E402
+from .ops import matmul, validate  # noqa: E402
+
+__all__ = [
+    "get_num_threads", "matmul", "set_num_threads", "show_config", "threads", "validate",
+]
+
+
+def __getattr__(name):
+    # Rooms that not every user enters are opened on demand: importing sparsecore stays fast.
+    if name in ("io", "pipeline", "pruning", "integrations"):
+        import importlib
+
+        return importlib.import_module(f".{name}", __name__)
+    raise AttributeError(f"module 'sparsecore' has no attribute {name!r}")

@@ -1,0 +1,140 @@
+"""Coercion: the only place where something is cast or copied.
+
+A sparse argument becomes a `Rows`: the CSR view (shape, indptr, indices, data) of a matrix or, for CSC, of its
+transpose.  O(1) facts are checked here; the contents of indptr and indices are checked in C, panel by panel, just
+before a kernel reads them.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+import scipy.sparse as sp
+
+KERNEL_TYPES = ("float32", "float64", "complex64", "complex128", "float16", "bfloat16")
+
+
+class Rows(NamedTuple):
+    """A compressed view: row-wise of A (transposed False: CSR) or of A.T (transposed True: CSC)."""
+
+    shape: tuple
+    indptr: np.ndarray
+    indices: np.ndarray
+    data: np.ndarray
+    transposed: bool
+
+
+def is_sparse(A):
+    return sp.issparse(A)
+
+
+def native(a, name="array"):
+    """A contiguous, aligned array in native byte order; a copy only where it is not that already."""
+    a = np.asarray(a)
+    if not (a.flags.c_contiguous and a.flags.aligned and a.dtype.isnative):
+        a = np.ascontiguousarray(a, dtype=a.dtype.newbyteorder("="))
+        if not a.flags.aligned:
+            a = a.copy()
+    return a
+
+
+def rows(A, name="A"):
+    """The compressed view of a sparse matrix; formats other than CSR and CSC are converted once."""
+    if not sp.issparse(A):
+        raise TypeError(f"{name} must be a scipy.sparse array or matrix, not {type(A).__name__}")
+    if A.ndim != 2:
+        raise ValueError(f"{name} must have 2 dimensions; it has {A.ndim}")
+    if A.format not in ("csr", "csc"):
+        A = A.tocsr()
+    transposed = A.format == "csc"
+    shape = A.shape[::-1] if transposed else A.shape
+    indptr, indices, data = A.indptr, A.indices, A.data
+    if not (type(indptr) is type(indices) is type(data) is np.ndarray):
+        indptr, indices, data = np.asarray(indptr), np.asarray(indices), np.asarray(data)
+    if indptr.ndim != 1 or indices.ndim != 1 or data.ndim != 1:
+        raise ValueError(f"{name}: indptr, indices and data must have 1 dimension; they have "
+                         f"{indptr.ndim}, {indices.ndim} and {data.ndim}")
+    if indptr.shape[0] != shape[0] + 1:
+        raise ValueError(f"{name}: indptr has {indptr.shape[0]} entries; {shape[0]} "
+                         f"{'columns' if transposed else 'rows'} need {shape[0] + 1}")
+    nnz = int(indptr[-1])
+    if nnz < 0 or nnz > indices.shape[0] or nnz > data.shape[0]:
+        raise ValueError(f"{name}: indptr ends at {nnz}; there are {indices.shape[0]} indices and "
+                         f"{data.shape[0]} values")
+    if int(indptr[0]) != 0:
+        raise ValueError(f"{name}: indptr begins with {int(indptr[0])}, not 0")
+    if indices.shape[0] != nnz:
+        indices = indices[:nnz]
+    if data.shape[0] != nnz:
+        data = data[:nnz]
+    return Rows(shape, _index(indptr, name, "indptr", indices), _index(indices, name, "indices", indices),
+                native(data), transposed)
+
+
+def _index(a, name, part, indices):
+    """int32 or int64; 32-bit pointers only beside 32-bit indices (the C types: 32/32, 64/64, 64/32)."""
+    if a.dtype.kind not in "iu":
+        raise TypeError(f"{name}: {part} must hold integers, not {a.dtype}")
+    wide = a.dtype.itemsize == 8 or a.dtype == np.uint32 or (part == "indptr" and indices.dtype.itemsize == 8)
+    if a.dtype == np.uint64 and a.size and a.max() > np.iinfo(np.int64).max:
+        raise ValueError(f"{name}: {part} holds {a.max()}, beyond int64")
+    want = np.int64 if wide else np.int32
+    if a.dtype == want and a.flags.c_contiguous and a.flags.aligned:
+        return a
+    return np.ascontiguousarray(a, dtype=want)
+
+
+def result_type(*arrays):
+    """The type of a product as NumPy promotes; bfloat16 with another float gives the wider one."""
+    return np.result_type(*arrays)
+
+
+def has_kernel(dtype):
+    return dtype.name in KERNEL_TYPES
+
+
+def real_or_complex(a, dtype):
+    """Values as `dtype`, copied only if they differ."""
+    return a if a.dtype == dtype else a.astype(dtype)
+
+
+def check_out(out, shape, dtype, inputs):
+    """An output array a kernel may write: right shape and type, writeable, not overlapping an input."""
+    if not isinstance(out, np.ndarray):
+        raise TypeError(f"out must be a numpy.ndarray, not {type(out).__name__}")
+    if out.shape != shape:
+        raise ValueError(f"out has shape {out.shape}; the result has {shape}")
+    if out.dtype != dtype:
+        raise TypeError(f"out has type {out.dtype}; the result has {dtype}")
+    if not out.flags.writeable:
+        raise ValueError("out is read-only")
+    for a in inputs:
+        if np.may_share_memory(out, a):
+            raise ValueError("out overlaps an input")
+    return out
+
+
+def count(value, name, low, high, what):
+    """An integer argument within low..high."""
+    if isinstance(value, (bool, np.bool_)) or not hasattr(value, "__index__"):
+        raise TypeError(f"{name} must be an integer, not {type(value).__name__}")
+    value = value.__index__()
+    if not low <= value <= high:
+        raise ValueError(f"{name} is {value}; it must be within {low}..{high} ({what})")
+    return value
+
+
+def container(like, fmt):
+    """The scipy.sparse class of format `fmt` in the family (array or matrix) of `like`."""
+    matrix = isinstance(like, sp.spmatrix)
+    return {("csr", False): sp.csr_array, ("csr", True): sp.csr_matrix,
+            ("csc", False): sp.csc_array, ("csc", True): sp.csc_matrix}[fmt, matrix]
+
+
+def wrap(cls, shape, indptr, indices, data, canonical=True):
+    """A scipy.sparse matrix of sound buffers, without SciPy's own check of them."""
+    A = cls(shape, dtype=data.dtype)
+    A.indptr, A.indices, A.data = indptr, indices, data
+    if canonical:
+        A.has_sorted_indices = True
+        A.has_canonical_format = True
+    return A

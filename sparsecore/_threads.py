@@ -1,0 +1,120 @@
+"""The whole thread and fork policy.
+
+threads = min(request, what OpenMP would use now, processors this process may run on, the cgroup's quota),
+one in a forked child, and one for work below the measured crossover.  What OpenMP would use is read per call, so
+OMP_NUM_THREADS, threadpoolctl and an enclosing parallel region are obeyed.
+"""
+
+import contextlib
+import contextvars
+import math
+import os
+
+from . import _core
+
+# Multiply-adds below which a second thread costs more than it brings (measured: a team starts in 5-20 us).
+CROSSOVER = 60_000
+
+_request = contextvars.ContextVar("sparsecore_threads", default=None)
+
+
+def cgroup_quota():
+    """Processors that the cgroup's cpu.max grants, rounded up; None where there is no limit or no cgroup."""
+    try:
+        with open("/proc/self/cgroup") as f:
+            relative = next((line.split(":", 2)[2].strip() for line in f if line.startswith("0::")), "/")
+        for folder in dict.fromkeys(("/sys/fs/cgroup" + relative.rstrip("/"), "/sys/fs/cgroup")):
+            try:
+                with open(folder + "/cpu.max") as f:
+                    quota, period = f.read().split()
+                if quota != "max":
+                    return max(1, math.ceil(int(quota) / int(period)))
+            except OSError:
+                continue
+        with open("/sys/fs/cgroup/cpu/cpu.cfs_quota_us") as f:
+            quota = int(f.read())
+        with open("/sys/fs/cgroup/cpu/cpu.cfs_period_us") as f:
+            return max(1, math.ceil(quota / int(f.read()))) if quota > 0 else None
+    except (OSError, ValueError, StopIteration):
+        return None
+
+
+def affinity():
+    """Processors that this process may run on."""
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:
+        return os.cpu_count() or 1
+
+
+# A quota read per call would cost more than a small product: it is read once; affinity changes are seen per call.
+_quota = cgroup_quota()
+
+
+def check(threads):
+    """A thread count as an int >= 1, or None."""
+    if threads is None:
+        return None
+    if isinstance(threads, bool) or not hasattr(threads, "__index__"):
+        raise TypeError(f"threads must be an integer or None, not {type(threads).__name__}")
+    threads = threads.__index__()
+    if threads < 1:
+        raise ValueError(f"threads must be at least 1; got {threads}")
+    return threads
+
+
+def resolve(threads=None, work=None):
+    """The number of threads for a call that does `work` multiply-adds (None: large).
+
+    An explicit request, by argument or context, is honoured beyond the number of processors (tests of
+    reproducibility need it) but not in a forked child or inside another parallel region.
+    """
+    if work is not None and work < CROSSOVER and threads is None:
+        return 1
+    if _core.fork_child() or not _core.openmp_version():
+        return 1
+    limit = _core.max_threads()
+    request = check(threads)
+    if request is None:
+        request = _request.get()
+    if limit == 1 and _core.in_parallel():
+        return 1
+    if request is not None:
+        return min(request, 1024)
+    limit = min(limit, affinity())
+    if _quota is not None:
+        limit = min(limit, _quota)
+    return max(1, limit)
+
+
+def get_num_threads():
+    """The number of threads that a large operation would use now."""
+    return resolve()
+
+
+def set_num_threads(n):
+    """Sets the number of threads of this context (thread or task); None returns to the automatic choice."""
+    _request.set(check(n))
+
+
+@contextlib.contextmanager
+def threads(n):
+    """Context manager: operations inside use n threads."""
+    token = _request.set(check(n))
+    try:
+        yield
+    finally:
+        _request.reset(token)
+
+
+def explain():
+    """Why that many: every limit that was looked at."""
+    return {
+        "threads": resolve(),
+        "affinity": affinity(),
+        "cgroup_quota": _quota,
+        "openmp_max_threads": _core.max_threads(),
+        "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS"),
+        "requested": _request.get(),
+        "fork_child": bool(_core.fork_child()),
+    }

@@ -1,0 +1,105 @@
+"""Sparse operations: the numeric API over scipy.sparse and NumPy arrays."""
+
+import numpy as np
+
+from . import _args, _core, _threads
+
+
+def matmul(A, B, *, out=None, threads=None):
+    """A @ B where A, B or both are sparse.
+
+    Parameters
+    ----------
+    A, B : scipy.sparse array or matrix, or array_like
+        sparse @ vector, sparse @ dense, dense @ sparse, sparse @ sparse.  Dense operands may have any strides.
+    out : ndarray, optional
+        Where a dense result goes: its shape and type, writeable, not overlapping A or B.
+    threads : int, optional
+        See `sparsecore.get_num_threads`.  The result has the same bits for any number.
+
+    Returns
+    -------
+    ndarray where one operand is dense, else a CSR of the family (array or matrix) of A.
+
+    Raises
+    ------
+    ValueError, TypeError
+        Shapes that do not fit, malformed sparse matrices, an `out` that does not fit.
+
+    Examples
+    --------
+    >>> import numpy as np, scipy.sparse as sp, sparsecore as sc
+    >>> sc.matmul(sp.csr_array(np.array([[0.0, 2.0], [1.0, 0.0]])), np.array([3.0, 4.0]))
+    array([8., 3.])
+    """
+    sparse_A, sparse_B = _args.is_sparse(A), _args.is_sparse(B)
+    if sparse_A and not sparse_B:
+        return _sparse_dense(A, B, out, threads)
+    if sparse_B and not sparse_A:
+        A = np.asarray(A)
+        if A.ndim not in (1, 2):
+            raise ValueError(f"a dense operand must have 1 or 2 dimensions; A has {A.ndim}")
+        # A @ B = (B.T @ A.T).T, and B.T is B's buffers read the other way.
+        result = _sparse_dense(B.T, A.T, None if out is None else out.T, threads, swapped=True)
+        return out if out is not None else result.T
+    if not sparse_A:
+        raise TypeError(f"one operand must be sparse; got {type(A).__name__} and {type(B).__name__}")
+    raise NotImplementedError("sparse @ sparse")
+
+
+def _sparse_dense(A, X, out, threads, swapped=False):
+    """A @ X for dense X with 1 or 2 dimensions; swapped: the caller computes X.T @ A.T."""
+    R = _args.rows(A, "B" if swapped else "A")
+    X = np.asarray(X)
+    if X.ndim not in (1, 2):
+        raise ValueError(f"a dense operand must have 1 or 2 dimensions; it has {X.ndim}")
+    m, n = A.shape
+    if X.shape[0] != n:
+        if swapped:
+            raise ValueError(f"A has {X.shape[0]} columns; B has {n} rows")
+        raise ValueError(f"{'x has length' if X.ndim == 1 else 'X has'} {X.shape[0]}{'' if X.ndim == 1 else ' rows'}; "
+                         f"A has {n} columns")
+    dtype = np.result_type(R.data.dtype, X.dtype)
+    if not _args.has_kernel(dtype):
+        result = A @ X      # integers and exotic types: through SciPy, same results
+        if out is None:
+            return result
+        _args.check_out(out, result.shape, result.dtype, (R.data, X))[...] = result
+        return out
+    # Half precision is stored, not computed: sums and dense operands are float32.
+    compute = np.dtype(np.float32) if dtype.itemsize == 2 else dtype
+    half = R.data.dtype.itemsize == 2 and compute == np.float32
+    data = R.data if half else _args.real_or_complex(R.data, compute)
+    x = X if X.dtype == compute and X.flags.aligned else X.astype(compute)
+    if any(s % x.itemsize for s in x.strides):
+        x = np.ascontiguousarray(x)
+    shape = (m,) + X.shape[1:]
+    if out is not None:
+        _args.check_out(out, shape, dtype, (R.data, R.indices, R.indptr, X))
+    usable = out is not None and out.dtype == compute and out.flags.aligned and not any(
+        s % out.itemsize for s in out.strides)
+    columns = 1 if X.ndim == 1 else X.shape[1]
+    t = _threads.resolve(threads, R.indices.shape[0] * columns + m)
+    if X.ndim == 1:
+        x = np.ascontiguousarray(x)
+        y = out if usable and out.flags.c_contiguous else np.empty(m, compute)
+        _core.spmv(R.shape, R.indptr, R.indices, data, x, y, R.transposed, t)
+    else:
+        order = "F" if swapped and out is None else "C"
+        y = out if usable else np.empty(shape, compute, order=order)
+        _core.spmm(R.shape, R.indptr, R.indices, data, x, y, R.transposed, t)
+    if out is not None and y is not out:
+        out[...] = y
+        return out
+    return y if y.dtype == dtype else y.astype(dtype)
+
+
+def validate(A, *, threads=None):
+    """Full structural check of a CSR or CSC matrix.
+
+    Raises ValueError naming the first offending row and entry: indptr that falls or leaves 0..nnz, an index outside
+    the matrix.  O(nnz), one read of indptr and indices.
+    """
+    R = _args.rows(A)
+    data = R.data if _args.has_kernel(R.data.dtype) else np.empty(R.data.shape[0], np.float16)
+    _core.validate(R.shape, R.indptr, R.indices, data, _threads.resolve(threads, R.indices.shape[0]))
