@@ -61,7 +61,8 @@ class BuildWithKernels(build_ext):
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             objects = list(pool.map(lambda job: self.compile_object(*job), jobs))
         ext.extra_objects = [str(o) for o in objects]
-        ext.depends = [*ext.extra_objects, str(ROOT / "csrc" / "sparsecore.h"), str(ROOT / "csrc" / "status.h")]
+        ext.depends = [*ext.extra_objects, *map(str, (ROOT / "sparsecore" / "bindings").glob("*.pxi")),
+                        str(ROOT / "csrc" / "sparsecore.h"), str(ROOT / "csrc" / "status.h")]
         ext.extra_link_args += openmp
         super().build_extension(ext)
 

@@ -62,6 +62,18 @@ int sc_spmm(const sc_csr *A, const sc_dense *X, const sc_dense *C, int threads);
 /* C = A.T @ X */
 int sc_spmm_t(const sc_csr *A, const sc_dense *X, const sc_dense *C, int threads);
 
+/* ---- products of two sparse matrices ----------------------------------------------------- */
+
+/* ---- layouts for repeated products (prepare) ---------------------------------------------- */
+
+/* ---- structure: transpose, conversion, slicing, stacking ----------------------------------- */
+
+/* ---- element-wise operations and reductions ------------------------------------------------ */
+
+/* ---- magnitude thresholding ----------------------------------------------------------------- */
+
+/* ---- pieces of the truncated SVD ------------------------------------------------------------- */
+
 /* ---- fault injection (builds with -DSC_FAULT) -------------------------------------------- */
 void sc_fault_after(int64_t allocations, int forever);   /* allocation number n fails; -1: none */
 int64_t sc_live_blocks(void);                            /* scratch blocks not given back */

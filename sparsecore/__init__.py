@@ -10,12 +10,14 @@ _logging.getLogger(__name__).addHandler(_logging.NullHandler())
 
 __version__ = "0.1.0"
 
+from . import ops as _ops  # noqa: E402
 from ._config import show_config  # noqa: E402
 from ._threads import get_num_threads, set_num_threads, threads  # noqa: E402
-from .ops import matmul, validate  # noqa: E402
+from .ops import *  # noqa: E402, F403
 
 __all__ = [
-    "get_num_threads", "matmul", "set_num_threads", "show_config", "threads", "validate",
+    "get_num_threads", "set_num_threads", "show_config", "threads",
+    *_ops.__all__,
 ]
 
 

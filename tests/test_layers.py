@@ -13,6 +13,7 @@ ALLOWED = {
     "_threads": {"_core"},
     "_args": set(),
     "ops": {"_core", "_args", "_threads"},
+    "prepared": {"_core", "_args", "_threads", "ops"},
     "threshold": {"_core", "_args", "_threads", "ops", "storage"},
     "svd": {"_core", "_args", "_threads", "ops"},
     "pruning": {"ops", "threshold", "svd", "_threads", "_args", "pruning", "io", "storage", "prepared"},

@@ -1,8 +1,10 @@
-"""Sparse operations: the numeric API over scipy.sparse and NumPy arrays."""
+"""Products of sparse with dense and sparse operands."""
 
 import numpy as np
 
-from . import _args, _core, _threads
+from .. import _args, _core, _threads
+
+__all__ = ["matmul"]
 
 
 def matmul(A, B, *, out=None, threads=None):
@@ -44,7 +46,7 @@ def matmul(A, B, *, out=None, threads=None):
         return out if out is not None else result.T
     if not sparse_A:
         raise TypeError(f"one operand must be sparse; got {type(A).__name__} and {type(B).__name__}")
-    raise NotImplementedError("sparse @ sparse")
+    return A @ B
 
 
 def _sparse_dense(A, X, out, threads, swapped=False):
@@ -92,14 +94,3 @@ def _sparse_dense(A, X, out, threads, swapped=False):
         out[...] = y
         return out
     return y if y.dtype == dtype else y.astype(dtype)
-
-
-def validate(A, *, threads=None):
-    """Full structural check of a CSR or CSC matrix.
-
-    Raises ValueError naming the first offending row and entry: indptr that falls or leaves 0..nnz, an index outside
-    the matrix.  O(nnz), one read of indptr and indices.
-    """
-    R = _args.rows(A)
-    data = R.data if _args.has_kernel(R.data.dtype) else np.empty(R.data.shape[0], np.float16)
-    _core.validate(R.shape, R.indptr, R.indices, data, _threads.resolve(threads, R.indices.shape[0]))
