@@ -1,0 +1,43 @@
+"""SpMV, SpMM and their transposes over all matrices."""
+
+import numpy as np
+
+import sparsecore as sc
+
+from . import cases as matrices
+from . import peers
+from .harness import Case
+
+MATRICES = ("uniform", "powerlaw", "stencil", "banded", "zipf", "pruned50", "pruned80", "pruned90", "pruned95")
+COLUMNS = (None, 8, 32, 64, 256)
+
+
+def traffic(A, n):
+    """Least bytes: the matrix once, X once, the result once."""
+    s = A.data.itemsize
+    return A.nnz * (s + 4) + 4 * A.shape[0] + s * n * (A.shape[0] + A.shape[1])
+
+
+def cases(smoke=False, threads=2):
+    peers.set_threads(threads)
+    rng = np.random.default_rng(0)
+    for name in [*MATRICES, *matrices.real_names()]:
+        A = matrices.matrix(name, smoke)
+        for n in COLUMNS:
+            if n and n * (A.shape[0] + A.shape[1]) * A.data.itemsize > 6e8:
+                continue    # a panel of more than 600 MB says nothing new
+            for transposed in (False, True):
+                shape = (A.shape[0] if transposed else A.shape[1],) + ((n,) if n else ())
+                X = rng.standard_normal(shape).astype(A.dtype)
+                ours = (lambda T=A.T, X=X: sc.matmul(T, X)) if transposed else (lambda A=A, X=X: sc.matmul(A, X))
+                op = ("SpMM" if n else "SpMV") + ("T" if transposed else "") + (f" {n}" if n else "")
+                yield Case("products", op, name, {"sparsecore": ours, **peers.sparse_dense(A, X, transposed)},
+                           bytes=traffic(A, n or 1), flops=2 * A.nnz * (n or 1),
+                           gemm="gemm_f32" if A.dtype == np.float32 else "gemm_f64")
+        matrices.matrix.cache_clear()
+    for n in (10, 100, 1000):       # calls so small that only overhead counts
+        A = matrices.canonical(matrices.uniform(n, 3))
+        for columns in (None, 8):
+            X = rng.standard_normal((n,) + ((columns,) if columns else ()))
+            yield Case("products", f"{'SpMM 8' if columns else 'SpMV'} small", f"n={n}",
+                       {"sparsecore": lambda A=A, X=X: sc.matmul(A, X), "scipy": lambda A=A, X=X: A @ X})
