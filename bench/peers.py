@@ -50,7 +50,8 @@ def sparse_dense(A, X, transposed=False):
     if module("sparse_dot_mkl"):
         dot = module("sparse_dot_mkl").dot_product_mkl
         # MKL's transposed product reads a CSC view; MKL on an explicit transposed CSR would be another matrix.
-        out["mkl"] = (lambda T=sp.csc_matrix(A.T): dot(T, X)) if transposed else (lambda M=sp.csr_matrix(A): dot(M, X))
+        M = sp.csc_matrix(A.T) if transposed else sp.csr_matrix(A)
+        out["mkl"] = lambda: dot(M, X)
     if module("torch"):
         torch = module("torch")
         T, x = torch_csr(A), torch.from_numpy(X)
