@@ -1,0 +1,58 @@
+"""Transposition, COO to CSR, conversions."""
+
+import numpy as np
+import scipy.sparse as sp
+
+import sparsecore as sc
+
+from . import cases as matrices
+from . import peers
+from .harness import Case, close
+
+MATRICES = ("uniform", "powerlaw", "stencil", "banded", "zipf", "pruned90")
+
+
+def traffic(A):
+    return 2 * (A.nnz * (A.data.itemsize + 4) + 4 * sum(A.shape))
+
+
+def same(ours, theirs):
+    return close(ours, peers.to_scipy(theirs))
+
+
+def cases(smoke=False, threads=2):
+    peers.set_threads(threads)
+    for name in [*MATRICES, *matrices.real_names()]:
+        A = matrices.matrix(name, smoke)
+        contenders = {"sparsecore": lambda A=A: sc.transpose(A), "scipy": lambda A=A: A.T.tocsr()}
+        if peers.module("graphblas"):
+            G = peers.graphblas_matrix(A)
+            contenders["graphblas"] = lambda G=G: G.T.new()
+        if peers.module("torch"):
+            T = peers.torch_csr(A)
+            contenders["torch"] = lambda T=T: T.t().to_sparse_csr()
+        yield Case("structure", "transpose", name, contenders, agree=same, bytes=traffic(A))
+
+        order = np.random.default_rng(7).permutation(A.nnz)
+        coo = A.tocoo()
+        row, col = (c[order].astype(np.int32) for c in coo.coords)
+        data = coo.data[order]
+        contenders = {"sparsecore": lambda d=data, r=row, c=col, s=A.shape: sc.from_coo((d, (r, c)), s),
+                      "scipy": lambda d=data, r=row, c=col, s=A.shape: sp.csr_array((d, (r, c)), shape=s)}
+        if peers.module("torch"):
+            torch = peers.module("torch")
+            index, values = torch.from_numpy(np.stack([row, col]).astype(np.int64)), torch.from_numpy(data)
+            contenders["torch"] = lambda i=index, v=values, s=A.shape: (
+                torch.sparse_coo_tensor(i, v, size=s).coalesce().to_sparse_csr())
+        if peers.module("graphblas"):
+            gb = peers.module("graphblas")
+            contenders["graphblas"] = lambda d=data, r=row, c=col, s=A.shape: gb.Matrix.from_coo(
+                r, c, d, nrows=s[0], ncols=s[1])
+        yield Case("structure", "from_coo shuffled", name, contenders, agree=same, bytes=A.nnz * (16 + 12))
+        matrices.matrix.cache_clear()
+    W = np.ascontiguousarray(matrices.matrix("pruned90", smoke).toarray())
+    yield Case("structure", "from_dense", "pruned90",
+               {"sparsecore": lambda: sc.from_dense(W), "scipy": lambda: sp.csr_array(W)}, bytes=W.nbytes)
+    S = matrices.matrix("pruned90", smoke)
+    yield Case("structure", "todense", "pruned90",
+               {"sparsecore": lambda: sc.todense(S), "scipy": lambda: S.toarray()}, bytes=W.nbytes)
