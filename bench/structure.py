@@ -22,6 +22,7 @@ def same(ours, theirs):
 
 def cases(smoke=False, threads=2):
     peers.set_threads(threads)
+    torch, gb = peers.module("torch"), peers.module("graphblas")
     for name in [*MATRICES, *matrices.real_names()]:
         A = matrices.matrix(name, smoke)
         contenders = {"sparsecore": lambda A=A: sc.transpose(A), "scipy": lambda A=A: A.T.tocsr()}
@@ -39,13 +40,11 @@ def cases(smoke=False, threads=2):
         data = coo.data[order]
         contenders = {"sparsecore": lambda d=data, r=row, c=col, s=A.shape: sc.from_coo((d, (r, c)), s),
                       "scipy": lambda d=data, r=row, c=col, s=A.shape: sp.csr_array((d, (r, c)), shape=s)}
-        if peers.module("torch"):
-            torch = peers.module("torch")
+        if torch:
             index, values = torch.from_numpy(np.stack([row, col]).astype(np.int64)), torch.from_numpy(data)
             contenders["torch"] = lambda i=index, v=values, s=A.shape: (
                 torch.sparse_coo_tensor(i, v, size=s).coalesce().to_sparse_csr())
-        if peers.module("graphblas"):
-            gb = peers.module("graphblas")
+        if gb:
             contenders["graphblas"] = lambda d=data, r=row, c=col, s=A.shape: gb.Matrix.from_coo(
                 r, c, d, nrows=s[0], ncols=s[1])
         yield Case("structure", "from_coo shuffled", name, contenders, agree=same, bytes=A.nnz * (16 + 12))
