@@ -68,3 +68,43 @@ def test_a_wrong_index_is_an_error_that_names_its_place(rng):
     A.indptr[3] = A.nnz + 5
     with pytest.raises(ValueError, match="indptr does not rise"):
         sc.matmul(A, np.zeros(20))
+
+
+@pytest.mark.parametrize("spoil", ["index", "negative", "falls", "ends late", "begins late", "short data", "column"])
+@pytest.mark.parametrize("columns", [None, 3])
+def test_the_short_way_refuses_what_the_long_way_refuses(rng, spoil, columns):
+    A = random_sparse(rng, 12, 9, 0.4)
+    X = np.ones((9,) if columns is None else (9, columns))
+    if spoil == "index":
+        A.indices[3] = 9
+    elif spoil == "negative":
+        A.indices[3] = -1
+    elif spoil == "falls":
+        A.indptr[4] = A.indptr[-1] + 3
+    elif spoil == "ends late":
+        A.indptr[-1] += 1
+    elif spoil == "begins late":
+        A.indptr[0] = 1
+    elif spoil == "short data":
+        A.data = A.data[:-1]
+    elif spoil == "column":
+        A.indptr = A.indptr[:-1]
+    said = []
+    for threads in (None, 1):       # None may take the short way, a given number does not
+        with pytest.raises(ValueError) as error:
+            sc.matmul(A, X, threads=threads)
+        said.append(str(error.value))
+    assert said[0] == said[1]
+
+
+@pytest.mark.parametrize("fmt", ["csr", "csc"])
+@pytest.mark.parametrize("dtype", TYPES)
+@pytest.mark.parametrize("widths", [(np.int32, np.int32), (np.int64, np.int64), (np.int64, np.int32)])
+def test_the_short_way_gives_the_bits_of_the_long_way(rng, fmt, dtype, widths):
+    A = random_sparse(rng, 20, 30, 0.3, dtype=dtype, fmt=fmt)
+    A.indptr, A.indices = A.indptr.astype(widths[0]), A.indices.astype(widths[1])
+    for shape in ((30,), (30, 1), (30, 5)):
+        X = rng.standard_normal(shape).astype(dtype)
+        short, general = sc.matmul(A, X), sc.matmul(A, X, threads=1)
+        assert type(short) is np.ndarray and short.dtype == general.dtype == dtype
+        assert sha(short) == sha(general)

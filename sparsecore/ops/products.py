@@ -34,6 +34,10 @@ def matmul(A, B, *, out=None, threads=None):
     >>> sc.matmul(sp.csr_array(np.array([[0.0, 2.0], [1.0, 0.0]])), np.array([3.0, 4.0]))
     array([8., 3.])
     """
+    if out is None and threads is None:
+        result = _core.small_product(A, B, _threads.CROSSOVER)
+        if result is not None:
+            return result
     sparse_A, sparse_B = _args.is_sparse(A), _args.is_sparse(B)
     if sparse_A and not sparse_B:
         return _sparse_dense(A, B, out, threads)
