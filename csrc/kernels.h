@@ -8,10 +8,11 @@
 
 #include "sparsecore.h"
 
-/* indptr[r0..r1] rises?  0 <= indices[p0..p1) < cols? */
+/* indptr[r0..r1] rises?  0 <= indices[p0..p1) < cols?  Columns rise strictly within every row? */
 struct sc_check_kernels {
     int (*rising[SC_NIDX])(const void *indptr, int64_t r0, int64_t r1);
     int (*within[SC_NIDX])(const void *indices, int64_t p0, int64_t p1, int64_t cols);
+    int (*canonical[SC_NIDX])(const void *indptr, const void *indices, int64_t r0, int64_t r1);
 };
 
 /* y[r0:r1] = A[r0:r1] @ x                        C[r0:r1, :n] = A[r0:r1] @ X[:, :n], rows ldx and ldc apart
@@ -26,9 +27,31 @@ struct sc_product_kernels {
     void (*sum_parts[SC_NVAL])(const void *P, int64_t parts, int64_t stride, int64_t n, void *y);
 };
 
+/* Products of two sparse matrices, both SC_P64I32 (csrc/side.h); no instances for half precision.
+ * Scratch of one thread: */
+typedef struct {
+    void *acc;            /* sums by column, zero between rows */
+    uint8_t *flag;        /* which of them are in use, zero between rows, 64 more than `span` */
+    int64_t span;         /* how many */
+    void *product;        /* products of a row in the order they are summed, 64 more than `sort` */
+    uint64_t *key, *spare;
+    int64_t sort;         /* rows of at most so many products are sorted */
+} sc_spgemm_scratch;
+
+/* col, val = the entries of rows r0 <= r < r1 of A @ B, one row after the other, sorted, without exact zeros;
+ * count[r] = how many; returns their number.  col and val have room for 64 more.  `canonical` tells of B. */
+typedef int64_t sc_spgemm_fn(const sc_csr *A, const sc_csr *B, int64_t r0, int64_t r1, int canonical,
+                             const sc_spgemm_scratch *s, int32_t *col, void *val, int64_t *count);
+struct sc_spgemm_kernels {
+    /* work[r] = the number of products of row r of A @ B */
+    void (*work)(const sc_csr *A, const sc_csr *B, int64_t r0, int64_t r1, int64_t *work);
+    sc_spgemm_fn *rows[SC_NVAL];
+};
+
 #define SC_FAMILIES(X) \
     X(check)           \
-    X(product)
+    X(product)         \
+    X(spgemm)
 
 struct sc_kernels {
 #define X(family) const struct sc_##family##_kernels *family;

@@ -32,23 +32,41 @@ int64_t sc_live_blocks(void) { return -1; }
 static int fault(void) { return 0; }
 #endif
 
-void *sc_alloc(int64_t n, size_t size)
+static size_t rounded(size_t bytes) { return bytes ? (bytes + 63) / 64 * 64 : 64; }
+
+/* Page faults dominate fresh large buffers; huge pages make them 512 times fewer. */
+static void advise_huge(void *p, size_t bytes)
 {
-    if (n < 0 || (uint64_t)n > (SIZE_MAX / 2 - 64) / (size ? size : 1) || fault()) return NULL;
-    size_t bytes = (size_t)n * size;
-    bytes = bytes ? (bytes + 63) / 64 * 64 : 64;
-    void *p = aligned_alloc(64, bytes);
-#ifdef SC_FAULT
-    if (p) live++;
-#endif
 #if defined(__linux__) && defined(MADV_HUGEPAGE)
-    /* Page faults dominate fresh large buffers; huge pages make them 512 times fewer. */
     if (p && bytes >= (size_t)8 << 20) {
         uintptr_t a = ((uintptr_t)p + 4095) & ~(uintptr_t)4095, e = ((uintptr_t)p + bytes) & ~(uintptr_t)4095;
         madvise((void *)a, e - a, MADV_HUGEPAGE);
     }
+#else
+    (void)p;
+    (void)bytes;
 #endif
+}
+
+void *sc_alloc(int64_t n, size_t size)
+{
+    if (n < 0 || (uint64_t)n > (SIZE_MAX / 2 - 64) / (size ? size : 1) || fault()) return NULL;
+    size_t bytes = rounded((size_t)n * size);
+    void *p = aligned_alloc(64, bytes);
+#ifdef SC_FAULT
+    if (p) live++;
+#endif
+    advise_huge(p, bytes);
     return p;
+}
+
+void *sc_resize(void *p, int64_t n, size_t size)
+{
+    if (n < 0 || (uint64_t)n > (SIZE_MAX / 2 - 64) / (size ? size : 1) || fault()) return NULL;
+    size_t bytes = rounded((size_t)n * size);
+    void *q = realloc(p, bytes);   /* large blocks move by their page tables, nothing is copied */
+    advise_huge(q, bytes);
+    return q;
 }
 
 void *sc_calloc(int64_t n, size_t size)
@@ -64,4 +82,13 @@ void sc_free(void *p)
     if (p) live--;
 #endif
     free(p);
+}
+
+void sc_give(void *p)
+{
+#ifdef SC_FAULT
+    if (p) live--;
+#else
+    (void)p;
+#endif
 }

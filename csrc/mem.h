@@ -7,6 +7,8 @@
 
 void *sc_alloc(int64_t n, size_t size);    /* NULL when there is no memory or n * size overflows */
 void *sc_calloc(int64_t n, size_t size);   /* the same, zeroed */
+void *sc_resize(void *p, int64_t n, size_t size);   /* NULL, and p as it was, when there is no memory */
 void sc_free(void *p);
+void sc_give(void *p);                     /* p now belongs to a caller who frees it with free() */
 
 #endif

@@ -63,6 +63,17 @@ int sc_spmm(const sc_csr *A, const sc_dense *X, const sc_dense *C, int threads);
 int sc_spmm_t(const sc_csr *A, const sc_dense *X, const sc_dense *C, int threads);
 
 /* ---- products of two sparse matrices ----------------------------------------------------- */
+/* A result of a size not known before: canonical, in buffers that the caller frees with free().
+ * idx is SC_I32 where columns and entries fit, else SC_I64. */
+typedef struct {
+    int64_t rows, cols, nnz;
+    void *indptr, *indices, *data;
+    enum sc_idx idx;
+} sc_csr_result;
+
+/* C = A @ B, without entries that are exactly zero (as SciPy); f32, f64, c64, c128, of one type.
+ * wrong: 0 where a bad status speaks of A, 1 of B. */
+int sc_spgemm(const sc_csr *A, const sc_csr *B, sc_csr_result *C, int *wrong, int threads);
 
 /* ---- layouts for repeated products (prepare) ---------------------------------------------- */
 

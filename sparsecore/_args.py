@@ -132,7 +132,7 @@ def container(like, fmt):
 
 def wrap(cls, shape, indptr, indices, data, canonical=True):
     """A scipy.sparse matrix of sound buffers, without SciPy's own check of them."""
-    A = cls(shape, dtype=data.dtype)
+    A = cls(shape)   # half types cannot be named here, but can be held
     A.indptr, A.indices, A.data = indptr, indices, data
     if canonical:
         A.has_sorted_indices = True

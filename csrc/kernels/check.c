@@ -7,4 +7,5 @@
 const struct sc_check_kernels SC_SYM(sc_check) = {
     .rising = SC_BY_IDX(rising),
     .within = SC_BY_IDX(within),
+    .canonical = SC_BY_IDX(canonical),
 };

@@ -15,3 +15,14 @@ static int SC_PASTE(within, INAME)(const void *indices, int64_t p0, int64_t p1, 
     for (int64_t p = p0; p < p1; p++) top = SC_MAX(top, col[p]);
     return p0 == p1 || (uint64_t)top < (uint64_t)cols;
 }
+
+/* indices[p - 1] < indices[p] within every row of r0..r1? */
+static int SC_PASTE(canonical, INAME)(const void *indptr, const void *indices, int64_t r0, int64_t r1)
+{
+    const PTR *ptr = indptr;
+    const IDX *col = indices;
+    int falls = 0;
+    for (int64_t r = r0; r < r1; r++)
+        for (int64_t p = ptr[r] + 1; p < ptr[r + 1]; p++) falls |= col[p - 1] >= col[p];
+    return !falls;
+}

@@ -3,6 +3,7 @@
 import numpy as np
 
 from .. import _args, _core, _threads
+from .spgemm import sparse_sparse
 
 __all__ = ["matmul"]
 
@@ -21,7 +22,8 @@ def matmul(A, B, *, out=None, threads=None):
 
     Returns
     -------
-    ndarray where one operand is dense, else a CSR of the family (array or matrix) of A.
+    ndarray where one operand is dense.  Else a sparse matrix of the family (array or matrix) of A, CSC if A is CSC
+    and CSR otherwise, with sorted rows, no duplicates, and (as SciPy's) no entries that are exactly zero.
 
     Raises
     ------
@@ -50,7 +52,9 @@ def matmul(A, B, *, out=None, threads=None):
         return out if out is not None else result.T
     if not sparse_A:
         raise TypeError(f"one operand must be sparse; got {type(A).__name__} and {type(B).__name__}")
-    return A @ B
+    if out is not None:
+        raise TypeError("out must be None: the product of two sparse matrices is sparse")
+    return sparse_sparse(A, B, threads)
 
 
 def _sparse_dense(A, X, out, threads, swapped=False):

@@ -1,0 +1,232 @@
+/* C = A @ B, both sparse, in one pass.
+ *
+ * Rows are cut into parts of about the same number of products.  A part is computed into scratch that stays in cache;
+ * its place in the result is known once the parts before it are done, and it is copied there.  The result grows
+ * between waves of parts (large blocks grow by their page tables) and is cut to size at the end, so that the peak is
+ * inputs + result + a few parts. */
+#ifdef _OPENMP
+#include <omp.h>
+#endif
+
+#include "driver.h"
+#include "side.h"
+
+#define PART 32768                    /* products of a part */
+#define WAVE ((int64_t)1 << 23)       /* products between two looks at signals */
+#define SORT 2048                     /* products of a row that is sorted rather than summed in place */
+
+struct job {
+    struct sc_side A, B;
+    sc_csr parts;          /* "entries" are products: sc_cut gives parts of equal work */
+    int64_t *work;         /* rising sums of the number of products of the rows */
+    int64_t *count;        /* entries of the rows of C */
+    sc_spgemm_scratch *scratch;
+    int32_t **col;
+    char **val;
+    int64_t n_parts, room;
+    size_t size;
+    int threads;
+    sc_csr_result *C;
+};
+
+static int thread_number(void)
+{
+#ifdef _OPENMP
+    return omp_get_thread_num();
+#else
+    return 0;
+#endif
+}
+
+static int64_t most_entries(const struct job *j, int64_t r0, int64_t r1)
+{
+    int64_t n = 0;
+    for (int64_t r = r0; r < r1; r++) n += SC_MIN(j->work[r + 1] - j->work[r], j->B.m.cols);
+    return n;
+}
+
+/* work[r] = products of the rows before r; the longest row comes back. */
+static int64_t count_work(struct job *j)
+{
+    const sc_csr *A = &j->A.m;
+    int64_t parts = sc_parts(A, SC_PANEL), most = 0, sum = 0;
+#pragma omp parallel for num_threads(j->threads) schedule(static) if (j->threads > 1)
+    for (int64_t k = 0; k < parts; k++)
+        sc_kernels()->spgemm->work(A, &j->B.m, sc_cut(A, k, parts), sc_cut(A, k + 1, parts), j->work);
+    for (int64_t r = 0; r < A->rows; r++) {
+        int64_t n = j->work[r];
+        j->work[r] = sum;
+        sum += n;
+        most = SC_MAX(most, n);
+    }
+    j->work[A->rows] = sum;
+    return most;
+}
+
+static int take_scratch(struct job *j, int64_t longest)
+{
+    const sc_csr *B = &j->B.m;
+    /* A sum per column, as long as that is little beside the matrices; else wide rows are sorted whatever their
+     * length. */
+    int64_t span = B->cols, sort = SC_MIN(longest, SORT), room = 0;
+    if (B->cols > (j->A.m.nnz + B->nnz) / 8 + (1 << 18)) {
+        span = j->B.canonical ? SC_MIN(B->cols, 16 * longest) : 0;
+        sort = longest;
+    }
+    if (sort > UINT32_MAX) return SC_TOO_LARGE;
+    for (int64_t k = 0; k < j->n_parts; k++)
+        room = SC_MAX(room, most_entries(j, sc_cut(&j->parts, k, j->n_parts), sc_cut(&j->parts, k + 1, j->n_parts)));
+    j->scratch = sc_calloc(j->threads, sizeof *j->scratch);
+    j->col = sc_calloc(j->threads, sizeof *j->col);
+    j->val = sc_calloc(j->threads, sizeof *j->val);
+    if (!j->scratch || !j->col || !j->val) return SC_NO_MEMORY;
+    for (int i = 0; i < j->threads; i++) {
+        sc_spgemm_scratch *s = &j->scratch[i];
+        s->span = span;
+        s->sort = sort;
+        j->col[i] = sc_alloc(room + 64, sizeof **j->col);
+        j->val[i] = sc_alloc(room + 64, j->size);
+        if (!(s->acc = sc_calloc(span + 64, j->size)) || !(s->flag = sc_calloc(span + 64, 1)) ||
+            !(s->product = sc_alloc(sort + 64, j->size)) || !(s->key = sc_alloc(sort + 64, 8)) ||
+            !(s->spare = sc_alloc(sort + 64, 8)) || !j->col[i] || !j->val[i])
+            return SC_NO_MEMORY;
+    }
+    return SC_OK;
+}
+
+static void give_back(struct job *j)
+{
+    for (int i = 0; j->scratch && j->col && j->val && i < j->threads; i++) {
+        sc_spgemm_scratch *s = &j->scratch[i];
+        sc_free(s->acc);
+        sc_free(s->flag);
+        sc_free(s->product);
+        sc_free(s->key);
+        sc_free(s->spare);
+        sc_free(j->col[i]);
+        sc_free(j->val[i]);
+    }
+    sc_free(j->scratch);
+    sc_free(j->col);
+    sc_free(j->val);
+    sc_free(j->work);
+    sc_side_close(&j->A);
+    sc_side_close(&j->B);
+}
+
+static int resize(struct job *j, int64_t room)
+{
+    void *p = sc_resize(j->C->indices, room, sizeof **j->col);
+    if (!p) return SC_NO_MEMORY;
+    j->C->indices = p;
+    if (!(p = sc_resize(j->C->data, room, j->size))) return SC_NO_MEMORY;
+    j->C->data = p;
+    j->room = room;
+    return SC_OK;
+}
+
+/* Room for the parts of the next wave, and for what the rest will need if it goes on like the past. */
+static int grow(struct job *j, int64_t r0, int64_t r1)
+{
+    int64_t need = j->C->nnz + most_entries(j, r0, r1), done = j->work[r0], all = j->work[j->A.m.rows];
+    if (need <= j->room) return SC_OK;
+    if (done > 0) need = SC_MAX(need, (int64_t)(1.1 * (double)j->C->nnz / (double)done * (double)all));
+    return resize(j, SC_MIN(need, j->C->nnz + most_entries(j, r0, j->A.m.rows)));
+}
+
+static void wave(struct job *j, int64_t k0, int64_t k1)
+{
+    sc_spgemm_fn *kernel = sc_kernels()->spgemm->rows[j->A.m.val];
+    int64_t filled = j->C->nnz;
+#pragma omp parallel num_threads(j->threads) if (j->threads > 1)
+    {
+        int i = thread_number();
+#pragma omp for ordered schedule(dynamic, 1)
+        for (int64_t k = k0; k < k1; k++) {
+            int64_t r0 = sc_cut(&j->parts, k, j->n_parts), r1 = sc_cut(&j->parts, k + 1, j->n_parts), at;
+            int64_t n = kernel(&j->A.m, &j->B.m, r0, r1, j->B.canonical, &j->scratch[i], j->col[i], j->val[i], j->count);
+#pragma omp ordered
+            {
+                at = filled;
+                filled += n;
+            }
+            memcpy((int32_t *)j->C->indices + at, j->col[i], (size_t)n * sizeof **j->col);
+            memcpy((char *)j->C->data + (size_t)at * j->size, j->val[i], (size_t)n * j->size);
+        }
+    }
+    j->C->nnz = filled;
+}
+
+/* counts -> row pointers; everything in the narrowest width, cut to size */
+static int finish(struct job *j)
+{
+    sc_csr_result *C = j->C;
+    int64_t *ptr = C->indptr, sum = 0;
+    int narrow = C->nnz <= INT32_MAX;
+    for (int64_t r = 0; r <= C->rows; r++) {
+        int64_t n = r < C->rows ? ptr[r] : 0;
+        int32_t small = (int32_t)sum;
+        if (narrow) memcpy((char *)ptr + 4 * r, &small, 4); else ptr[r] = sum;    /* never overtakes the reading */
+        sum += n;
+    }
+    C->idx = narrow ? SC_I32 : SC_I64;
+    int status = resize(j, C->nnz);
+    void *p = narrow ? sc_resize(ptr, C->rows + 1, 4) : ptr;
+    if (status != SC_OK || !p) return SC_NO_MEMORY;
+    C->indptr = p;
+    if (narrow) return SC_OK;
+    if (!(p = sc_resize(C->indices, C->nnz, 8))) return SC_NO_MEMORY;
+    C->indices = p;
+    for (int64_t i = C->nnz; i-- > 0;) {
+        int32_t c;
+        memcpy(&c, (char *)p + 4 * i, 4);
+        ((int64_t *)p)[i] = c;
+    }
+    return SC_OK;
+}
+
+static int multiply(struct job *j)
+{
+    const sc_csr *A = &j->A.m;
+    if (!(j->C->indptr = sc_alloc(A->rows + 1, 8)) || !(j->work = sc_alloc(A->rows + 1, 8))) return SC_NO_MEMORY;
+    j->count = j->C->indptr;
+    int64_t longest = count_work(j);
+    j->parts = (sc_csr){.rows = A->rows, .nnz = j->work[A->rows], .indptr = j->work, .idx = SC_P64I32};
+    j->n_parts = sc_parts(&j->parts, PART);
+    int status = take_scratch(j, longest);
+    int64_t step = SC_MAX(1, WAVE / PART);
+    for (int64_t k = 0; k < j->n_parts && status == SC_OK; k += step) {
+        int64_t next = SC_MIN(k + step, j->n_parts);
+        status = grow(j, sc_cut(&j->parts, k, j->n_parts), sc_cut(&j->parts, next, j->n_parts));
+        if (status != SC_OK) break;
+        wave(j, k, next);
+        status = sc_poll();
+    }
+    return status == SC_OK ? finish(j) : status;
+}
+
+int sc_spgemm(const sc_csr *A, const sc_csr *B, sc_csr_result *C, int *wrong, int threads)
+{
+    *C = (sc_csr_result){.rows = A->rows, .cols = B->cols};
+    if (A->cols != B->rows) return SC_BAD_SHAPE;
+    if (A->val != B->val || !sc_kernels()->spgemm->rows[A->val]) return SC_BAD_TYPE;
+    struct job j = {.threads = threads, .C = C, .size = sc_val_size(A->val)};
+    *wrong = 0;
+    int status = sc_side_open(&j.A, A, threads);
+    if (status == SC_OK) {
+        status = sc_side_open(&j.B, B, threads);
+        *wrong = status != SC_OK;
+    }
+    if (status == SC_OK) status = multiply(&j);
+    give_back(&j);
+    if (status == SC_OK) {
+        sc_give(C->indptr);
+        sc_give(C->indices);
+        sc_give(C->data);
+    } else {
+        sc_free(C->indptr);
+        sc_free(C->indices);
+        sc_free(C->data);
+    }
+    return status;
+}

@@ -1,0 +1,163 @@
+"""Products of two sparse matrices against SciPy and NumPy, and the properties they keep."""
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+from oracles import THREADS, random_sparse, sha, tolerance
+
+import sparsecore as sc
+
+TYPES = [np.float32, np.float64, np.complex64, np.complex128]
+
+
+def canonical(C):
+    """Sorted, no duplicates: read from the buffers, not from the flags."""
+    for r in range(C.indptr.shape[0] - 1):
+        row = C.indices[C.indptr[r]:C.indptr[r + 1]]
+        assert (np.diff(row) > 0).all()
+    return True
+
+
+def same_as_scipy(got, A, B):
+    want = (A @ B).asformat(got.format)
+    want.sum_duplicates()
+    assert type(got) is type(want) and got.shape == want.shape and got.dtype == want.dtype
+    assert canonical(got)
+    np.testing.assert_array_equal(got.indptr, want.indptr)
+    np.testing.assert_array_equal(got.indices, want.indices)
+    if got.dtype.kind == "c":    # SciPy's compiler may fuse complex multiply-adds
+        tol = tolerance(got.dtype)
+        np.testing.assert_allclose(got.data, want.data, rtol=tol, atol=tol)
+    else:
+        np.testing.assert_array_equal(got.data, want.data)
+
+
+@pytest.mark.parametrize("fmt", ["csr", "csc"])
+@pytest.mark.parametrize("dtype", TYPES)
+@pytest.mark.parametrize("index", [np.int32, np.int64])
+@pytest.mark.parametrize("shape", [(0, 5, 3), (5, 0, 3), (4, 3, 0), (1, 7, 1), (37, 53, 29), (300, 40, 500)])
+def test_product_has_scipys_bits(rng, fmt, dtype, index, shape):
+    m, k, n = shape
+    for density in (0.03, 0.3):
+        A = random_sparse(rng, m, k, density, dtype, fmt, index)
+        B = random_sparse(rng, k, n, density, dtype, fmt, index)
+        same_as_scipy(sc.matmul(A, B), A, B)
+
+
+@pytest.mark.parametrize("dtype", TYPES)
+@pytest.mark.parametrize("make", ["short rows far apart", "long rows far apart", "band", "dense rows", "one per row"])
+def test_every_class_of_rows(rng, dtype, make):
+    n = 20_000
+    if make == "short rows far apart":
+        A = sp.random_array((n, n), density=6 / n, format="csr", rng=rng)
+    elif make == "long rows far apart":
+        A = sp.random_array((30, n), density=700 / n, format="csr", rng=rng)
+    elif make == "band":
+        A = sp.diags_array([1.0, 2, 3, 4, 5], offsets=[-70, -1, 0, 1, 70], shape=(n, n)).tocsr()
+    elif make == "dense rows":
+        A = sp.random_array((200, 200), density=0.4, format="csr", rng=rng)
+    else:
+        A = sp.csr_array((np.arange(1.0, n + 1), (np.arange(n), rng.permutation(n))), shape=(n, n))
+    B = A if A.shape[0] == A.shape[1] else sp.random_array((n, n), density=9 / n, format="csr", rng=rng)
+    A, B = A.astype(dtype), B.astype(dtype)
+    same_as_scipy(sc.matmul(A, B), A, B)
+
+
+def test_mixed_formats_types_and_families(rng):
+    A, B = random_sparse(rng, 30, 20), random_sparse(rng, 20, 25, dtype=np.float32)
+    for fa in ("csr", "csc", "coo", "bsr"):
+        for fb in ("csr", "csc", "coo"):
+            got = sc.matmul(A.asformat(fa), B.asformat(fb))
+            assert got.format == ("csc" if fa == "csc" else "csr") and got.dtype == np.float64
+            np.testing.assert_allclose(got.toarray(), A.toarray() @ B.toarray(), atol=1e-12)
+    assert type(sc.matmul(sp.csr_matrix(A), B)) is sp.csr_matrix
+    assert type(sc.matmul(A, sp.csr_matrix(B))) is sp.csr_array
+    I = sp.csr_array(np.arange(12).reshape(3, 4))  # noqa: E741
+    same_as_scipy(sc.matmul(I, I.T.tocsr()), I, I.T.tocsr())
+    half = random_sparse(rng, 30, 20, dtype=np.float16)
+    got = sc.matmul(half, half.T)
+    assert got.dtype == np.float16
+    D = half.astype(np.float32).toarray()
+    np.testing.assert_allclose(got.astype(np.float32).toarray(), D @ D.T, rtol=0.01, atol=0.01)
+
+
+def test_unsorted_and_duplicate_entries(rng):
+    A, B = random_sparse(rng, 60, 50, 0.2), random_sparse(rng, 50, 40, 0.2)
+    for M in (A, B):     # shuffle within rows, and split an entry in two
+        for r in range(M.shape[0]):
+            p = np.arange(M.indptr[r], M.indptr[r + 1])
+            q = rng.permutation(p)
+            M.indices[p], M.data[p] = M.indices[q], M.data[q]
+        M.indices[M.indptr[1] - 1] = M.indices[M.indptr[1] - 2]
+        M.has_sorted_indices = M.has_canonical_format = False
+    got = sc.matmul(A, B)
+    assert canonical(got)
+    np.testing.assert_allclose(got.toarray(), A.toarray() @ B.toarray(), atol=1e-12)
+
+
+def test_exact_zeros_leave_and_nan_stays():
+    A = sp.csr_array(np.array([[1.0, 1.0], [0.0, 2.0]]))
+    B = sp.csr_array(np.array([[1.0, np.nan, 0.0], [-1.0, 1.0, np.inf]]))
+    got = sc.matmul(A, B)
+    same_as_scipy(got, A, B)
+    assert got.nnz == 5
+
+
+@pytest.mark.parametrize("fmt", ["csr", "csc"])
+def test_same_bits_on_any_thread_count(rng, fmt):
+    A = sp.random_array((4000, 4000), density=0.004, format=fmt, rng=rng)
+    assert len({sha(sc.matmul(A, A, threads=t)) for t in THREADS}) == 1
+
+
+def test_columns_beyond_32_bits(rng):
+    wide = 3 << 30
+    B = sp.csr_array((np.ones(4), (np.array([0, 0, 1, 2]), np.array([5, wide - 1, 7, 5]))), shape=(3, wide))
+    A = sp.csr_array(np.array([[1.0, 0, 2], [0, 3, 0]]))
+    got = sc.matmul(A, B)
+    assert got.indices.dtype == np.int64 and got.indices.tolist() == [5, wide - 1, 7] and got.data.tolist() == [3, 1, 3]
+
+
+def test_few_entries_in_many_columns(rng):
+    n = 50_000_000
+    A = sp.csr_array((np.ones(3), (np.array([0, 0, 1]), np.array([3, 9, 4]))), shape=(2, 10))
+    B = sp.csr_array((np.arange(40.0), (np.arange(40) % 10, rng.integers(0, n, 40))), shape=(10, n))
+    same_as_scipy(sc.matmul(A, B), A, B)
+
+
+def test_the_result_stands_alone(rng):
+    A = random_sparse(rng, 50, 50)
+    before = sha(A)
+    C = sc.matmul(A, A)
+    C.data[:] = 7
+    C.indices[:] = 0
+    assert sha(A) == before and C.data.flags.owndata and C.indices.dtype == np.int32
+
+
+def test_wrong_arguments_name_both_sides(rng):
+    A, B = random_sparse(rng, 30, 20), random_sparse(rng, 21, 5)
+    with pytest.raises(ValueError, match="A has 20 columns; B has 21 rows"):
+        sc.matmul(A, B)
+    B = random_sparse(rng, 20, 5, 0.5)
+    with pytest.raises(TypeError, match="out must be None"):
+        sc.matmul(A, B, out=np.zeros((30, 5)))
+    B.indices[3] = 5
+    for left, right in ((A, B), (A.tocsc(), B)):
+        with pytest.raises(ValueError, match="index 5 at entry 3"):
+            sc.matmul(left, right)
+    B.indices[3] = -1
+    with pytest.raises(ValueError, match="index -1 at entry 3"):
+        sc.matmul(A, B)
+    A.indptr[4] = 1 << 20
+    with pytest.raises(ValueError, match="indptr does not rise"):
+        sc.matmul(A, random_sparse(rng, 20, 5))
+
+
+def test_products_of_half_precision_keep_tolerance(rng):
+    ml = pytest.importorskip("ml_dtypes")
+    A = random_sparse(rng, 20, 20, 0.3, np.float32)
+    A.data = A.data.astype(ml.bfloat16)
+    C = sc.matmul(A, A)
+    A.data = A.data.astype(np.float32)
+    D = A.toarray()
+    np.testing.assert_allclose(C.data.astype(np.float32), sp.csr_array(D @ D).data, rtol=tolerance(ml.bfloat16, 1),
+                               atol=0.1)
