@@ -48,7 +48,34 @@ struct sc_spgemm_kernels {
     sc_spgemm_fn *rows[SC_NVAL];
 };
 
+/* Selection by magnitude.  Tables are indexed by the width of a stored real: 16, 32, 64 bits.  The key of x is its bits
+ * without the sign, as an unsigned integer: keys are ordered as magnitudes. */
+struct sc_bracket { int64_t over_hi, from_hi, over_lo, from_lo, kept; uint64_t top; };
+struct sc_select_kernels {
+    void (*keys[3])(const void *x, int64_t n, void *out);
+    void (*bracket[3])(const void *x, int64_t n, uint64_t lo, uint64_t hi, void *out, int64_t room,
+                       struct sc_bracket *b);
+    void (*histogram[3])(const void *x, int64_t n, uint64_t lo, uint64_t hi, int shift, int64_t *bins);
+    uint64_t (*pick[3])(void *keys, int64_t n, int64_t k, int64_t *above, int64_t *equal);
+    int64_t (*at_least[3])(const void *x, int64_t n, uint64_t key, uint64_t *bits, uint64_t *top);
+    void (*ranked[3])(const void *x, int64_t n, uint64_t key, uint64_t *larger, uint64_t *same, int64_t *above,
+                      int64_t *equal);
+};
+
+/* From bits (one word for 64 values) to results.  compact is indexed by [64-bit indices?][log2 of the value's size]. */
+typedef int64_t sc_compact_fn(const uint64_t *bits, int64_t n, const void *x, int64_t base, void *data, void *indices,
+                              int64_t room);
+struct sc_threshold_kernels {
+    void (*bytes_of_bits)(const uint64_t *bits, int64_t n, uint8_t *mask);
+    int64_t (*bits_of_bytes)(const uint8_t *mask, int64_t n, uint64_t *bits);
+    int64_t (*take_first)(uint64_t *larger, const uint64_t *same, int64_t words, int64_t quota);
+    sc_compact_fn *compact[2][5];
+    void (*groups[3])(const void *x, int64_t n, int64_t keep, int64_t group, uint64_t *bits, uint64_t *top);
+};
+
 #define SC_FAMILIES(X) \
+    X(select)          \
+    X(threshold)       \
     X(check)           \
     X(product)         \
     X(spgemm)

@@ -82,6 +82,41 @@ int sc_spgemm(const sc_csr *A, const sc_csr *B, sc_csr_result *C, int *wrong, in
 /* ---- element-wise operations and reductions ------------------------------------------------ */
 
 /* ---- magnitude thresholding ----------------------------------------------------------------- */
+/* The key of a stored real is its bits without the sign: keys are ordered as magnitudes.  f16, bf16, f32, f64 only. */
+
+/* The k-th largest key (1 <= k <= values) of n arrays of one type taken together, and how many are above it and equal
+ * to it.  SC_IS_NAN if there is a NaN. */
+int sc_kth_key(const sc_dense *W, int64_t n, int64_t k, int threads, uint64_t *key, int64_t *above, int64_t *equal);
+
+/* What is selected from a dense W, in row-major order. */
+enum sc_rule_kind {
+    SC_AT_LEAST,    /* keys >= key; a NaN is SC_IS_NAN */
+    SC_NONZERO,     /* what is not zero, NaN included */
+    SC_RANKED,      /* keys > key, and the first `ties` of those == key */
+    SC_MASKED,      /* where mask is not 0; any type of values */
+    SC_GROUPS,      /* the `keep` largest of every `group` of a row, ties to the first */
+    SC_ROWS         /* the k largest of every row, ties to the first */
+};
+struct sc_rule {
+    enum sc_rule_kind kind;
+    uint64_t key;
+    int64_t ties, keep, group;      /* SC_ROWS: k in keep */
+    const uint8_t *mask;            /* as W, row-major, without gaps */
+};
+
+/* Where it goes; what is null is not written. */
+struct sc_sink {
+    uint8_t *mask;                  /* rows x cols bytes, 0 or 1 */
+    uint64_t *words;                /* rows x ceil(cols / 64) */
+    void *indptr, *indices, *data;  /* CSR with room for `room` entries; indptr int32 or int64 as wide says */
+    int64_t room;
+    int wide;
+};
+
+/* Selects in one read of W.  *count: how many there are; more than room means that data is incomplete (not an error).
+ * *tied: how many equal to the key were taken. */
+int sc_select(const sc_dense *W, size_t size, const struct sc_rule *rule, const struct sc_sink *sink, int threads,
+              int64_t *count, int64_t *tied);
 
 /* ---- pieces of the truncated SVD ------------------------------------------------------------- */
 

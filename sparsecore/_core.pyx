@@ -152,3 +152,4 @@ def isa_choose(name):
 include "bindings/structure.pxi"
 include "bindings/products.pxi"
 include "bindings/spgemm.pxi"
+include "bindings/threshold.pxi"

@@ -1,0 +1,393 @@
+/* The k-th largest magnitude, exactly, in about one read.
+ *
+ * A fixed sample brackets the answer: lo < |w| < hi holds the k-th with near certainty and few others.  One pass counts
+ * what is above and keeps what is strictly inside; the answer is picked among those.  Where the bracket missed, or too
+ * many lie inside, histograms narrow the range by 11 bits a pass: slower, never wrong. */
+#include "select.h"
+
+#include <math.h>
+
+#define SIGMAS 4.0
+#define RUN 16                  /* neighbours sampled together: a cache line of f32 */
+#define BINS 2048
+#define POOL_BYTES (960 << 10)  /* candidates of one thread; less beside a buffer for gathered rows */
+#define POOL_BYTES_BESIDE (256 << 10)
+#define MOST_SAMPLES (240 << 10)
+
+int sc_key_width(enum sc_val val)
+{
+    switch (val) {
+    case SC_F16: case SC_BF16: return 0;
+    case SC_F32: return 1;
+    case SC_F64: return 2;
+    default: return -1;
+    }
+}
+
+uint64_t sc_key_inf(enum sc_val val)
+{
+    switch (val) {
+    case SC_F16: return 0x7c00;
+    case SC_BF16: return 0x7f80;
+    case SC_F32: return 0x7f800000;
+    default: return 0x7ff0000000000000;
+    }
+}
+
+static uint64_t key_last(int width) { return width == 0 ? 0x7fff : width == 1 ? 0x7fffffff : 0x7fffffffffffffff; }
+
+static uint64_t mix(uint64_t z)
+{
+    z = (z + 1) * 0x9e3779b97f4a7c15u;
+    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
+    z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
+    return z ^ (z >> 31);
+}
+
+/* ---- the decision ------------------------------------------------------------------------- */
+
+enum { FOUND, INSIDE, ABOVE, BELOW };
+
+/* Where is the k-th, given the counts of a pass over everything with the bracket lo, hi? */
+static int decide(const struct sc_bracket *b, int64_t k, uint64_t lo, uint64_t hi, struct sc_found *f)
+{
+    if (k <= b->over_hi) return ABOVE;
+    if (k <= b->from_hi) { *f = (struct sc_found){hi, b->over_hi, b->from_hi - b->over_hi}; return FOUND; }
+    if (k <= b->over_lo) return INSIDE;
+    if (k <= b->from_lo) { *f = (struct sc_found){lo, b->over_lo, b->from_lo - b->over_lo}; return FOUND; }
+    return BELOW;
+}
+
+/* The ranks of the sample that bracket the k-th of n by SIGMAS standard deviations; 0: above all, m + 1: below all. */
+static void sample_ranks(int64_t k, int64_t n, int64_t m, int64_t *up, int64_t *down)
+{
+    double p = (double)k / (double)n, mean = p * (double)m, s = SIGMAS * sqrt(mean * (1 - p)) + 2;
+    *up = mean - s < 1 ? 0 : (int64_t)(mean - s);
+    *down = mean + s >= (double)m ? m + 1 : (int64_t)(mean + s) + 1;
+}
+
+/* ---- one array in cache, serial ------------------------------------------------------------- */
+
+#define SMALL 768    /* picked at once */
+
+/* The closed range a..b that holds the k-th is narrowed by histograms until few enough lie in it. */
+static int narrow(uint64_t *a, uint64_t *b, int64_t k, int64_t *above, int64_t few, int64_t *bins, int shift,
+                  int64_t *inside)
+{
+    int64_t bin = (int64_t)((*b - *a) >> shift);
+    while (bin > 0 && *above + bins[bin] < k) *above += bins[bin--];
+    *a += (uint64_t)bin << shift;
+    uint64_t top = *a + (((uint64_t)1 << shift) - 1);
+    *b = SC_MIN(*b, top);
+    *inside = bins[bin];
+    return shift == 0 || *inside <= few;
+}
+
+static int range_shift(uint64_t a, uint64_t b)
+{
+    int shift = 0;
+    while (((b - a) >> shift) >= BINS) shift++;
+    return shift;
+}
+
+static void open_range(uint64_t a, uint64_t b, uint64_t *lo, uint64_t *hi)
+{
+    *lo = a > 0 ? a - 1 : 0;
+    *hi = b + 1;
+}
+
+/* lo, hi: keys of a sample that hold the k-th between them with near certainty. */
+static void sample_bracket(int width, const char *x, int64_t n, int64_t k, char *buffer, int64_t room, uint64_t *lo,
+                           uint64_t *hi)
+{
+    const struct sc_select_kernels *s = sc_kernels()->select;
+    size_t size = (size_t)2 << width;
+    int64_t m = SC_MIN(n > 65536 ? 4096 : 512, room), up, down, a, e;
+    for (int64_t i = 0; i < m; i++) {
+        int64_t from = (int64_t)((__int128)i * n / m), to = (int64_t)((__int128)(i + 1) * n / m);
+        int64_t at = from + (int64_t)(mix((uint64_t)i) % (uint64_t)SC_MAX(1, to - from));
+        s->keys[width](x + (size_t)at * size, 1, buffer + (size_t)i * size);
+    }
+    sample_ranks(k, n, m, &up, &down);
+    *hi = up ? s->pick[width](buffer, m, up, &a, &e) : key_last(width);
+    *lo = down <= m ? s->pick[width](buffer, m, down, &a, &e) : 0;
+}
+
+int sc_kth_serial(int width, const void *x, int64_t n, int64_t k, struct sc_guess *guess, void *buffer, int64_t room,
+                  struct sc_found *f, uint64_t *top)
+{
+    const struct sc_select_kernels *s = sc_kernels()->select;
+    uint64_t lo, hi, last = key_last(width);
+    if (n <= SC_MIN(SMALL, room)) {
+        s->keys[width](x, n, buffer);
+        for (int64_t i = 0; i < n; i++) *top = SC_MAX(*top, sc_key_at(width, buffer, i));
+        f->key = s->pick[width](buffer, n, k, &f->above, &f->equal);
+        return SC_OK;
+    }
+    if (guess && guess->known) {
+        struct sc_bracket b = {0};
+        s->bracket[width](x, n, guess->lo, guess->hi, buffer, room, &b);
+        *top = SC_MAX(*top, b.top);
+        int where = decide(&b, k, guess->lo, guess->hi, f);
+        if (where == FOUND) return SC_OK;
+        if (where == INSIDE && b.kept <= room) {
+            f->key = s->pick[width](buffer, b.kept, k - b.from_hi, &f->above, &f->equal);
+            f->above += b.from_hi;
+            return SC_OK;
+        }
+    }
+    sample_bracket(width, x, n, k, buffer, room, &lo, &hi);
+    if (guess) *guess = (struct sc_guess){1, lo, hi};
+    for (int round = 0;; round++) {
+        struct sc_bracket b = {0};
+        s->bracket[width](x, n, lo, hi, buffer, room, &b);
+        *top = SC_MAX(*top, b.top);
+        int where = decide(&b, k, lo, hi, f);
+        if (where == FOUND) return SC_OK;
+        if (where == INSIDE && b.kept <= room) {
+            f->key = s->pick[width](buffer, b.kept, k - b.from_hi, &f->above, &f->equal);
+            f->above += b.from_hi;
+            return SC_OK;
+        }
+        if (round == 2) return SC_CHANGED;
+        uint64_t from = where == ABOVE ? hi + 1 : where == BELOW ? 0 : lo + 1;
+        uint64_t to = where == ABOVE ? last : where == BELOW ? lo - 1 : hi - 1;
+        int64_t above = where == ABOVE ? 0 : where == BELOW ? b.from_lo : b.from_hi, inside, bins[BINS];
+        for (int done = 0; !done;) {
+            int shift = range_shift(from, to);
+            memset(bins, 0, sizeof bins);
+            s->histogram[width](x, n, from, to, shift, bins);
+            done = narrow(&from, &to, k, &above, room, bins, shift, &inside);
+        }
+        open_range(from, to, &lo, &hi);
+    }
+}
+
+/* ---- many arrays, parallel -------------------------------------------------------------------- */
+
+/* Order does not matter to the k-th: a contiguous array of any order is one long row. */
+static sc_dense flat(sc_dense W)
+{
+    if (W.row_stride == 1 && W.col_stride != 1) {
+        sc_dense T = {W.cols, W.rows, W.col_stride, W.row_stride, W.data, W.val};
+        W = T;
+    }
+    if (W.col_stride == 1 && (W.rows == 1 || W.row_stride == W.cols)) {
+        W.cols *= W.rows;
+        W.row_stride = W.cols;
+        W.rows = 1;
+    }
+    return W;
+}
+
+struct pieces {
+    sc_dense *W;           /* flat */
+    struct sc_cuts *cuts;
+    int64_t *first, n, parts, values;
+    int width;
+};
+
+static void locate(const int64_t *first, int64_t n, int64_t i, int64_t *which, int64_t *local)
+{
+    int64_t lo = 0, hi = n - 1;
+    while (lo < hi) {
+        int64_t mid = (lo + hi + 1) / 2;
+        if (first[mid] <= i) lo = mid; else hi = mid - 1;
+    }
+    *which = lo;
+    *local = i - first[lo];
+}
+
+/* A call of visit(row segment) for each segment of part `part`. */
+typedef void visit_fn(void *self, int slot, const void *x, int64_t n);
+
+static void visit_part(const struct pieces *p, int64_t part, char *pack, visit_fn *visit, void *self, int slot)
+{
+    int64_t which, local;
+    locate(p->first, p->n, part, &which, &local);
+    const sc_dense *W = &p->W[which];
+    struct sc_part q = sc_part_of(&p->cuts[which], local);
+    sc_panel panel = sc_panel_of(W, (size_t)2 << p->width, &q, pack);
+    for (int64_t r = q.r0; r < q.r1; r++) visit(self, slot, panel.data + (r - q.r0) * panel.stride, q.c1 - q.c0);
+}
+
+struct pass {
+    int width;
+    uint64_t lo, hi;
+    int shift;
+    char *pool;
+    int64_t room, *bins;
+    struct sc_bracket *b;
+};
+
+static void visit_bracket(void *self, int slot, const void *x, int64_t n)
+{
+    struct pass *p = self;
+    size_t size = (size_t)2 << p->width;
+    sc_kernels()->select->bracket[p->width](x, n, p->lo, p->hi, p->pool + (size_t)(slot * p->room) * size, p->room,
+                                            &p->b[slot]);
+}
+
+static void visit_histogram(void *self, int slot, const void *x, int64_t n)
+{
+    struct pass *p = self;
+    sc_kernels()->select->histogram[p->width](x, n, p->lo, p->hi, p->shift, p->bins + slot * BINS);
+}
+
+static int everywhere(const struct pieces *p, char *packs, visit_fn *visit, void *self, int threads)
+{
+    for (int64_t from = 0; from < p->parts; from += SC_POLL_PARTS) {
+        int64_t to = SC_MIN(p->parts, from + SC_POLL_PARTS);
+#pragma omp parallel for num_threads(threads) schedule(dynamic, 1) if (threads > 1)
+        for (int64_t k = from; k < to; k++) {
+            int slot = sc_slot();
+            visit_part(p, k, packs ? packs + (size_t)slot * SC_PACK_BYTES : 0, visit, self, slot);
+        }
+        if (to < p->parts && sc_poll() != SC_OK) return SC_INTERRUPTED;
+    }
+    return SC_OK;
+}
+
+/* Runs of neighbours at places spread evenly, each shifted by a fixed pseudo-random amount. */
+static int64_t take_sample(const struct pieces *p, const int64_t *begin, int64_t runs, char *out)
+{
+    const struct sc_select_kernels *s = sc_kernels()->select;
+    size_t size = (size_t)2 << p->width;
+    int64_t m = 0;
+    for (int64_t i = 0; i < runs; i++) {
+        int64_t from = (int64_t)((__int128)i * p->values / runs), to = (int64_t)((__int128)(i + 1) * p->values / runs);
+        int64_t at = from + (int64_t)(mix((uint64_t)i) % (uint64_t)SC_MAX(1, to - from)), which, local;
+        locate(begin, p->n, at, &which, &local);
+        const sc_dense *W = &p->W[which];
+        int64_t r = local / W->cols, n = SC_MIN(RUN, W->cols), c = SC_MIN(local % W->cols, W->cols - n);
+        const char *x = sc_at(W, r, c, size);
+        if (W->col_stride == 1) {
+            s->keys[p->width](x, n, out + (size_t)m * size);
+            m += n;
+        } else {
+            for (int64_t j = 0; j < n; j++, m++)
+                s->keys[p->width](x + j * W->col_stride * (int64_t)size, 1, out + (size_t)m * size);
+        }
+    }
+    return m;
+}
+
+static int kth(const struct pieces *p, const int64_t *begin, int64_t k, int threads, char *pool, int64_t room,
+               char *packs, int64_t *bins, struct sc_bracket *counts, struct sc_found *f)
+{
+    const struct sc_select_kernels *s = sc_kernels()->select;
+    size_t size = (size_t)2 << p->width;
+    int64_t all = room * threads, last = (int64_t)key_last(p->width);
+    uint64_t top = 0, inf = sc_key_inf(p->W[0].val);
+    struct pass pass = {p->width, 0, (uint64_t)last, 0, pool, room, bins, counts};
+    if (p->values > SMALL) {
+        /* Enough samples for about half a pool of candidates; never more than fit into half of it. */
+        double share = (double)k / (double)p->values;
+        double want = 2 * SIGMAS * (double)p->values * sqrt(share * (1 - share)) / (0.5 * (double)all);
+        int64_t m = (int64_t)SC_MIN(want * want, (double)MOST_SAMPLES), up, down;
+        m = SC_MIN(SC_MAX(m, 16384), SC_MIN(p->values / 8, all / 2));
+        m = take_sample(p, begin, SC_MAX(1, m / RUN), pool);
+        char *rest = pool + (size_t)m * size;
+        struct sc_found found;
+        sample_ranks(k, p->values, m, &up, &down);
+        int status = SC_OK;
+        if (up) {
+            status = sc_kth_serial(p->width, pool, m, up, 0, rest, all - m, &found, &top);
+            pass.hi = found.key;
+        }
+        if (status == SC_OK && down <= m) {
+            status = sc_kth_serial(p->width, pool, m, down, 0, rest, all - m, &found, &top);
+            pass.lo = found.key;
+        }
+        if (status != SC_OK) return status;
+    }
+    for (int round = 0;; round++) {
+        struct sc_bracket b = {0};
+        memset(counts, 0, (size_t)threads * sizeof *counts);
+        int status = everywhere(p, packs, visit_bracket, &pass, threads), full = 0;
+        if (status != SC_OK) return status;
+        for (int t = 0; t < threads; t++) {
+            b.over_hi += counts[t].over_hi;
+            b.from_hi += counts[t].from_hi;
+            b.over_lo += counts[t].over_lo;
+            b.from_lo += counts[t].from_lo;
+            b.top = SC_MAX(b.top, counts[t].top);
+            full |= counts[t].kept > room;
+        }
+        if (b.top > inf) return SC_IS_NAN;
+        int where = decide(&b, k, pass.lo, pass.hi, f);
+        if (where == FOUND) return SC_OK;
+        if (where == INSIDE && !full) {
+            for (int t = 0; t < threads; t++) {
+                memmove(pool + (size_t)b.kept * size, pool + (size_t)(t * room) * size, (size_t)counts[t].kept * size);
+                b.kept += counts[t].kept;
+            }
+            f->key = s->pick[p->width](pool, b.kept, k - b.from_hi, &f->above, &f->equal);
+            f->above += b.from_hi;
+            return SC_OK;
+        }
+        if (round == 2) return SC_CHANGED;
+        uint64_t from = where == ABOVE ? pass.hi + 1 : where == BELOW ? 0 : pass.lo + 1;
+        uint64_t to = where == ABOVE ? (uint64_t)last : where == BELOW ? pass.lo - 1 : pass.hi - 1;
+        int64_t above = where == ABOVE ? 0 : where == BELOW ? b.from_lo : b.from_hi, inside;
+        for (int done = 0; !done;) {
+            pass.lo = from;
+            pass.hi = to;
+            pass.shift = range_shift(from, to);
+            memset(bins, 0, (size_t)threads * BINS * sizeof *bins);
+            status = everywhere(p, packs, visit_histogram, &pass, threads);
+            if (status != SC_OK) return status;
+            int64_t total = 0;
+            for (int64_t i = 0; i < BINS; i++) {
+                for (int t = 1; t < threads; t++) bins[i] += bins[t * BINS + i];
+                total += bins[i];
+            }
+            if (above >= k || above + total < k) return SC_CHANGED;
+            done = narrow(&from, &to, k, &above, room, bins, pass.shift, &inside);
+        }
+        open_range(from, to, &pass.lo, &pass.hi);
+    }
+}
+
+int sc_kth_key(const sc_dense *W, int64_t n, int64_t k, int threads, uint64_t *key, int64_t *above, int64_t *equal)
+{
+    struct pieces p = {.n = 0, .width = n ? sc_key_width(W[0].val) : -1};
+    if (p.width < 0) return SC_BAD_TYPE;
+    size_t size = (size_t)2 << p.width;
+    p.W = sc_alloc(n, sizeof *p.W);
+    p.cuts = sc_alloc(n, sizeof *p.cuts);
+    p.first = sc_alloc(n, sizeof *p.first);
+    int64_t *begin = sc_alloc(n, sizeof *begin), *bins = sc_alloc((int64_t)threads * BINS, sizeof *bins);
+    struct sc_bracket *counts = sc_alloc(threads, sizeof *counts);
+    int gather = 0;
+    for (int64_t i = 0; i < n; i++) gather |= flat(W[i]).col_stride != 1;
+    int64_t pool_bytes = gather ? POOL_BYTES_BESIDE : POOL_BYTES;
+    char *pool = sc_alloc(threads, (size_t)pool_bytes), *packs = sc_alloc(threads, gather ? SC_PACK_BYTES : 64);
+    int status = p.W && p.cuts && p.first && begin && bins && counts && pool && packs ? SC_OK : SC_NO_MEMORY;
+    for (int64_t i = 0; i < n && status == SC_OK; i++) {
+        if (W[i].val != W[0].val) status = SC_BAD_TYPE;
+        if (W[i].rows == 0 || W[i].cols == 0) continue;
+        p.W[p.n] = flat(W[i]);
+        p.cuts[p.n] = sc_cuts_of(&p.W[p.n], size, 1);
+        p.first[p.n] = p.parts;
+        begin[p.n] = p.values;
+        p.parts += p.cuts[p.n].n;
+        p.values += W[i].rows * W[i].cols;
+        p.n++;
+    }
+    if (status == SC_OK && (k < 1 || k > p.values)) status = SC_BAD_SHAPE;
+    struct sc_found f = {0, 0, 0};
+    if (status == SC_OK) status = kth(&p, begin, k, threads, pool, pool_bytes / (int64_t)size, gather ? packs : 0, bins, counts, &f);
+    *key = f.key;
+    *above = f.above;
+    *equal = f.equal;
+    sc_free(p.W);
+    sc_free(p.cuts);
+    sc_free(p.first);
+    sc_free(begin);
+    sc_free(bins);
+    sc_free(counts);
+    sc_free(pool);
+    sc_free(packs);
+    return status;
+}

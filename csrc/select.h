@@ -1,0 +1,57 @@
+/* What the drivers of selection share: cuts of a dense array in row-major order, panels, and the k-th key. */
+#ifndef SC_SELECT_H
+#define SC_SELECT_H
+
+#ifdef _OPENMP
+#include <omp.h>
+#endif
+
+#include "driver.h"
+
+#define SC_PART_BYTES (128 << 10)     /* read from memory once, then again from the second-level cache */
+#define SC_PACK_BYTES (704 << 10)     /* rows of an array of other strides, gathered */
+#define SC_POLL_PARTS 2048            /* parts between two looks at signals */
+
+static inline int sc_slot(void)
+{
+#ifdef _OPENMP
+    return omp_get_thread_num();
+#else
+    return 0;
+#endif
+}
+
+/* Parts of rows x cols, numbered in row-major order: whole rows together, or one row cut across. */
+struct sc_cuts { int64_t rows, cols, height, width, across, n; };
+struct sc_part { int64_t r0, r1, c0, c1; };
+struct sc_cuts sc_cuts_of(const sc_dense *W, size_t size, int64_t multiple);
+struct sc_part sc_part_of(const struct sc_cuts *cuts, int64_t k);
+
+/* The rows of a part, each contiguous, `stride` bytes apart: in place, or gathered into `pack`. */
+typedef struct { const char *data; int64_t stride; } sc_panel;
+sc_panel sc_panel_of(const sc_dense *W, size_t size, const struct sc_part *q, char *pack);
+
+static inline char *sc_at(const sc_dense *D, int64_t r, int64_t c, size_t size)
+{
+    return (char *)D->data + (r * D->row_stride + c * D->col_stride) * (int64_t)size;
+}
+
+/* Keys: 0, 1, 2 for 16, 32, 64 bits, -1 for types without; the key of infinity, above which there is only NaN. */
+int sc_key_width(enum sc_val val);
+uint64_t sc_key_inf(enum sc_val val);
+
+static inline uint64_t sc_key_at(int width, const void *keys, int64_t i)
+{
+    return width == 0 ? ((const uint16_t *)keys)[i] : width == 1 ? ((const uint32_t *)keys)[i]
+                                                                 : ((const uint64_t *)keys)[i];
+}
+
+struct sc_found { uint64_t key; int64_t above, equal; };
+struct sc_guess { int known; uint64_t lo, hi; };
+
+/* The k-th largest key of x[0:n] in one thread, with room for `room` keys in buffer (at least 1024); the guess is where
+ * it was last time, and is kept up to date.  Raises *top to the largest key. */
+int sc_kth_serial(int width, const void *x, int64_t n, int64_t k, struct sc_guess *guess, void *buffer, int64_t room,
+                  struct sc_found *f, uint64_t *top);
+
+#endif

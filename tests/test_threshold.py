@@ -1,0 +1,290 @@
+"""Magnitude thresholding against a stable sort."""
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from oracles import THREADS, random_sparse
+
+import sparsecore as sc
+
+try:
+    from ml_dtypes import bfloat16
+except ImportError:
+    bfloat16 = None
+TYPES = [np.float16, np.float32, np.float64, np.complex64, np.complex128, np.int32]
+TYPES += [bfloat16] if bfloat16 else []
+PATTERNS = ["normal", "equal", "two", "sorted", "few", "one exponent", "denormal", "zeros", "huge"]
+
+
+def magnitude(a):
+    a = np.abs(a)
+    return a.astype(np.float64) if a.dtype.kind in "iu" or a.dtype.name == "bfloat16" else a
+
+
+def make(rng, shape, dtype, pattern="normal"):
+    a = rng.standard_normal(shape)
+    if pattern == "equal":
+        a = np.where(a > 0, 1.5, -1.5)
+    elif pattern == "two":
+        a = np.where(a > 0.5, 2.0, -1.0)
+    elif pattern == "sorted":
+        a = np.sort(a, axis=None).reshape(shape)
+    elif pattern == "few":
+        a = np.round(a * 2)
+    elif pattern == "one exponent":
+        a = 1 + rng.random(shape)
+    elif pattern == "denormal":
+        a = a * (1e-41 if np.dtype(dtype).itemsize == 4 else 1e-310 if np.dtype(dtype) == np.float64 else 1e-7)
+    elif pattern == "zeros":
+        a = np.where(rng.random(shape) < 0.9, -0.0, a)
+    elif pattern == "huge":
+        a = np.where(rng.random(shape) < 0.1, np.inf, a)
+    if np.dtype(dtype).kind == "c":
+        a = a + 1j * np.round(rng.standard_normal(shape))
+    if np.dtype(dtype).kind == "i":
+        a = np.where(np.isfinite(a), np.round(a * 100), 0)
+    with np.errstate(over="ignore"):
+        return a.astype(dtype)
+
+
+def stable(a, k):
+    """The k largest by a stable sort: ties to the lowest index."""
+    order = np.argsort(-magnitude(a).ravel(), kind="stable")[:k]
+    mask = np.zeros(a.size, bool)
+    mask[order] = True
+    return mask.reshape(a.shape)
+
+
+def layouts(a):
+    yield a
+    yield np.asfortranarray(a)
+    if a.ndim == 2:
+        wide = np.zeros((a.shape[0] * 2, a.shape[1] * 3), a.dtype)
+        view = wide[::2, ::3]
+        view[...] = a
+        yield view
+        yield a[::-1, ::-1].copy()[::-1, ::-1]
+
+
+def same_csr(A, W, mask):
+    """A is, byte for byte, the CSR of W where mask."""
+    rows, columns = np.nonzero(mask)
+    assert sp.issparse(A) and A.format == "csr" and A.shape == W.shape and A.dtype == W.dtype
+    np.testing.assert_array_equal(A.indptr, np.concatenate([[0], np.cumsum(mask.sum(axis=1))]))
+    np.testing.assert_array_equal(A.indices, columns)
+    assert A.data.tobytes() == W[rows, columns].tobytes()
+
+
+@pytest.mark.parametrize("dtype", TYPES)
+@pytest.mark.parametrize("pattern", PATTERNS)
+def test_the_k_largest_are_those_of_a_stable_sort(rng, dtype, pattern):
+    for shape in ((7, 13), (64, 100), (3, 3000)):
+        W = make(rng, shape, dtype, pattern)
+        for k in (0, 1, 2, W.size // 10, W.size // 2, W.size - 1, W.size):
+            want = stable(W, k)
+            for w in layouts(W):
+                np.testing.assert_array_equal(sc.topk_mask(w, k), want)
+                same_csr(sc.topk(w, k), W, want)
+                if k:
+                    assert sc.kth_magnitude(w, k) == np.sort(magnitude(W), axis=None)[-k]
+
+
+@pytest.mark.parametrize("dtype", TYPES)
+@pytest.mark.parametrize("pattern", PATTERNS)
+def test_the_k_largest_of_every_slice(rng, dtype, pattern):
+    for shape in ((6, 9), (5, 900), (70, 65)):
+        W = make(rng, shape, dtype, pattern)
+        for axis in (0, 1):
+            for k in (0, 1, W.shape[axis] // 2, W.shape[axis]):
+                want = np.apply_along_axis(lambda x: stable(x, k), axis, magnitude(W))  # noqa: B023
+                for w in layouts(W):
+                    np.testing.assert_array_equal(sc.topk_mask(w, k, axis=axis), want)
+                    same_csr(sc.topk(w, k, axis=axis - 2), W, want)
+
+
+@pytest.mark.parametrize("dtype", TYPES)
+@pytest.mark.parametrize("pattern", PATTERNS)
+def test_threshold_is_numpys_comparison(rng, dtype, pattern):
+    W = make(rng, (40, 130), dtype, pattern)
+    for tau in (0, 0.1, 0.5, 1.0, 1.5, 2, 1e-3, np.inf):
+        with np.errstate(over="ignore"):
+            same_csr(sc.threshold(W, tau), W, np.abs(W) >= tau)
+            A = sp.csr_array(W) if W.dtype not in (np.float16, bfloat16) else None
+            if A is not None:
+                got = sc.threshold(A, tau)
+                np.testing.assert_array_equal(got.toarray(), np.where(np.abs(W) >= tau, W, 0))
+
+
+def test_a_wider_threshold_is_compared_exactly():
+    W = np.array([[0.7, -0.1]], np.float32)
+    assert sc.threshold(W, 0.7).nnz == 1
+    assert sc.threshold(W, np.float64(0.7)).nnz == 0      # float32(0.7) < 0.7
+    assert sc.threshold(W, np.float64(0.1)).nnz == 2      # float32(0.1) > 0.1
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.data())
+def test_any_shape_type_k_and_ties(data):
+    rng = np.random.default_rng(data.draw(st.integers(0, 2**32 - 1)))
+    shape = data.draw(st.lists(st.integers(0, 40), min_size=1, max_size=4).map(tuple))
+    W = make(rng, shape, data.draw(st.sampled_from(TYPES)), data.draw(st.sampled_from(PATTERNS)))
+    k = data.draw(st.integers(0, W.size))
+    threads = data.draw(st.integers(1, 8))
+    np.testing.assert_array_equal(sc.topk_mask(W, k, threads=threads), stable(W, k))
+    cut = sorted(data.draw(st.lists(st.integers(0, W.size), max_size=3)))
+    layers = np.split(W.ravel(), cut)
+    got = sc.topk_mask(layers, k, threads=threads)
+    np.testing.assert_array_equal(np.concatenate(got), stable(W.ravel(), k))
+    if k:
+        want = np.sort(magnitude(W), axis=None)[-k]
+        assert sc.kth_magnitude(W, k, threads=threads) == sc.kth_magnitude(layers, k) == want
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.data())
+def test_any_groups(data):
+    rng = np.random.default_rng(data.draw(st.integers(0, 2**32 - 1)))
+    shape = data.draw(st.lists(st.integers(1, 70), min_size=1, max_size=3).map(tuple))
+    W = make(rng, shape, data.draw(st.sampled_from(TYPES)), data.draw(st.sampled_from(PATTERNS)))
+    group = data.draw(st.sampled_from([1, 2, 4, 8, 16, 3, 5, 40, 100]))
+    keep = data.draw(st.integers(0, group))
+    axis = data.draw(st.integers(-len(shape), len(shape) - 1))
+    got = sc.nm_mask(W, keep=keep, group=group, axis=axis, threads=data.draw(st.integers(1, 4)))
+
+    def one(x):
+        parts = [x[i : i + group] for i in range(0, len(x), group)]
+        return np.concatenate([stable(p, -(-keep * len(p) // group)) for p in parts])
+
+    np.testing.assert_array_equal(got, np.apply_along_axis(one, axis, magnitude(W)))
+
+
+def test_blocks(rng):
+    S = np.round(rng.standard_normal((10, 13)) * 4)
+    sums = np.zeros((4, 4))
+    for i in range(10):
+        for j in range(13):
+            sums[i // 3, j // 4] += abs(S[i, j])
+    for k in range(17):
+        chosen = stable(sums, k)
+        want = np.repeat(np.repeat(chosen, 3, axis=0)[:10], 4, axis=1)[:, :13]
+        np.testing.assert_array_equal(sc.block_mask(S, (3, 4), k), want)
+
+
+@pytest.mark.parametrize("fmt", ["csr", "csc", "coo"])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.complex128])
+def test_sparse_input(rng, fmt, dtype):
+    A = random_sparse(rng, 30, 41, 0.2, dtype=dtype, fmt="csr")
+    A.data = np.round(A.data * 2) / 2
+    D, A = A.toarray(), A.asformat(fmt)
+    before = A.copy()
+    for k in (0, 1, 50, A.nnz, 600, D.size):
+        mask = sc.topk_mask(A, k)
+        np.testing.assert_array_equal(mask.toarray(), stable(D, k))
+        assert mask.dtype == bool and mask.nnz == k
+        if k:
+            assert sc.kth_magnitude(A, k) == np.sort(np.abs(D), axis=None)[-k]
+        if k <= np.count_nonzero(D):
+            got = sc.topk(A, k)
+            assert got.nnz == k
+            np.testing.assert_array_equal(got.toarray(), np.where(stable(D, k), D, 0))
+    for axis in (0, 1):
+        want = np.apply_along_axis(lambda x: stable(x, 3), axis, np.abs(D))
+        np.testing.assert_array_equal(sc.topk_mask(A, 3, axis=axis).toarray(), want)
+        np.testing.assert_array_equal(sc.topk(A, 3, axis=axis).toarray(), np.where(want, D, 0))
+    assert (abs(A - before)).nnz == 0
+
+
+def test_apply_mask(rng):
+    for dtype in (np.float32, np.complex128, np.int8, np.float16):
+        W = make(rng, (30, 77), dtype) if dtype != np.int8 else rng.integers(-9, 9, (30, 77)).astype(dtype)
+        mask = rng.random((30, 77)) < 0.3
+        for w in layouts(W):
+            same_csr(sc.apply_mask(w, mask), W, mask)
+        same_csr(sc.apply_mask(W, sp.csr_array(mask)), W, mask)
+    A = random_sparse(rng, 30, 41, 0.2)
+    mask = rng.random((30, 41)) < 0.5
+    for m in (mask, sp.csr_array(mask)):
+        np.testing.assert_array_equal(sc.apply_mask(A, m).toarray(), A.toarray() * mask)
+    with pytest.raises(ValueError, match=r"mask has shape \(3, 4\); W has shape \(30, 41\)"):
+        sc.apply_mask(A, np.ones((3, 4), bool))
+
+
+@pytest.mark.parametrize("dtype", [t for t in TYPES if np.dtype(t).kind != "i"])
+def test_nan_is_an_error_that_names_its_place(rng, dtype):
+    W = make(rng, (20, 30), dtype)
+    W[7, 11] = W[9, 2] = np.nan
+    for w in layouts(W):
+        for call in (lambda: sc.kth_magnitude(w, 5), lambda: sc.topk_mask(w, 5), lambda: sc.topk_mask(w, 0),  # noqa: B023
+                     lambda: sc.topk(w, 600), lambda: sc.topk_mask(w, 3, axis=1), lambda: sc.topk(w, 0),  # noqa: B023
+                     lambda: sc.threshold(w, 0.5), lambda: sc.nm_mask(w, keep=2, group=4),  # noqa: B023
+                     lambda: sc.block_mask(w, (2, 2), 3)):  # noqa: B023
+            with pytest.raises(ValueError, match=r"is NaN at \(7, 11\)"):
+                call()
+    with pytest.raises(ValueError, match=r"W\[1\] is NaN at \(7, 11\)"):
+        sc.kth_magnitude([W[:3], W], 5)
+
+
+def test_wrong_arguments_name_both_sides(rng):
+    W = rng.standard_normal((4, 6))
+    with pytest.raises(ValueError, match="k is 25; it must be within 0..24"):
+        sc.topk_mask(W, 25)
+    with pytest.raises(ValueError, match="k is 0; it must be within 1..24"):
+        sc.kth_magnitude(W, 0)
+    with pytest.raises(ValueError, match="k is 7; it must be within 0..6"):
+        sc.topk(W, 7, axis=1)
+    with pytest.raises(ValueError, match="axis is 2; the array has 2 dimensions"):
+        sc.topk_mask(W, 1, axis=2)
+    with pytest.raises(ValueError, match="keep is 5; it must be within 0..4"):
+        sc.nm_mask(W, keep=5, group=4)
+    with pytest.raises(ValueError, match="tau is NaN"):
+        sc.threshold(W, np.nan)
+    with pytest.raises(TypeError, match="W must hold real, complex or integer numbers"):
+        sc.kth_magnitude(W.astype(object), 1)
+
+
+def large():
+    """Arrays on the path of samples and brackets, with every pattern."""
+    rng = np.random.default_rng(5)
+    for dtype in (np.float16, np.float32, np.float64):
+        for pattern in PATTERNS:
+            yield make(rng, (151, 1003), dtype, pattern)
+
+
+@pytest.mark.parametrize("isa", ["base", "avx2", "avx512"])
+def test_every_instruction_set_and_thread_count(isa):
+    code = "import test_threshold as t; t.check_large()"
+    env = dict(os.environ, SPARSECORE_ISA=isa, PYTHONPATH=os.pathsep.join([os.path.dirname(__file__), *sys.path]))
+    run = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True)
+    if "not available" in run.stderr:
+        pytest.skip(f"this processor does not run {isa}")
+    assert run.returncode == 0, run.stderr
+
+
+def check_large():
+    for W in large():
+        order = np.argsort(-np.abs(W), axis=None, kind="stable")
+        rows = np.argsort(-np.abs(W), axis=1, kind="stable")
+        for i, k in enumerate((1, 17, W.size // 10, W.size // 2, W.size - 5)):
+            want = np.zeros(W.size, bool)
+            want[order[:k]] = True
+            want = want.reshape(W.shape)
+            for threads in (THREADS if i == 2 else (2,)):
+                assert sc.kth_magnitude(W, k, threads=threads) == np.abs(W).flat[order[k - 1]]
+                assert (sc.topk_mask(W, k, threads=threads) == want).all()
+                same_csr(sc.topk(W, k, threads=threads), W, want)
+            assert (sc.topk_mask(np.asfortranarray(W), k) == want).all()
+        want = np.zeros(W.shape, bool)
+        np.put_along_axis(want, rows[:, :100], True, axis=1)
+        same_csr(sc.topk(W, 100, axis=1, threads=3), W, want)
+        assert (sc.topk_mask(W.T, 100, axis=0, threads=2).T == want).all()
+        same_csr(sc.threshold(W, 0.5, threads=2), W, np.abs(W) >= 0.5)
+        groups = W[:, :1000].reshape(151, 250, 4)
+        want = np.zeros(groups.shape, bool)
+        np.put_along_axis(want, np.argsort(-np.abs(groups), axis=2, kind="stable")[..., :2], True, axis=2)
+        assert (sc.nm_mask(W[:, :1000], keep=2, group=4) == want.reshape(151, 1000)).all()
