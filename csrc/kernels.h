@@ -27,8 +27,12 @@ struct sc_product_kernels {
     void (*sum_parts[SC_NVAL])(const void *P, int64_t parts, int64_t stride, int64_t n, void *y);
 };
 
-/* Products of two sparse matrices, both SC_P64I32 (csrc/side.h); no instances for half precision.
- * Scratch of one thread: */
+/* Products of two sparse matrices, both SC_P64I32 (csrc/side.h); no instances for half precision. */
+enum {
+    SC_CANONICAL = 1,     /* columns of B rise strictly within every row */
+    SC_UPPER = 2,         /* only entries on and above the diagonal (needs SC_CANONICAL) */
+};
+/* Scratch of one thread, and what to keep of a row: */
 typedef struct {
     void *acc;            /* sums by column, zero between rows */
     uint8_t *flag;        /* which of them are in use, zero between rows, 64 more than `span` */
@@ -36,16 +40,27 @@ typedef struct {
     void *product;        /* products of a row in the order they are summed, 64 more than `sort` */
     uint64_t *key, *spare;
     int64_t sort;         /* rows of at most so many products are sorted */
+    int64_t *segment;     /* where the entries of a row of A begin and end in B */
+    int64_t top;          /* the so many largest of a row, if they are above `floor` */
+    double floor;
+    int32_t *row_col;     /* a row before the choice */
+    void *row_val, *pick;
 } sc_spgemm_scratch;
 
 /* col, val = the entries of rows r0 <= r < r1 of A @ B, one row after the other, sorted, without exact zeros;
- * count[r] = how many; returns their number.  col and val have room for 64 more.  `canonical` tells of B. */
-typedef int64_t sc_spgemm_fn(const sc_csr *A, const sc_csr *B, int64_t r0, int64_t r1, int canonical,
+ * count[r] = how many; returns their number.  col and val have room for 64 more. */
+typedef int64_t sc_spgemm_fn(const sc_csr *A, const sc_csr *B, int64_t r0, int64_t r1, int flags,
                              const sc_spgemm_scratch *s, int32_t *col, void *val, int64_t *count);
 struct sc_spgemm_kernels {
     /* work[r] = the number of products of row r of A @ B */
     void (*work)(const sc_csr *A, const sc_csr *B, int64_t r0, int64_t r1, int64_t *work);
-    sc_spgemm_fn *rows[SC_NVAL];
+    sc_spgemm_fn *rows[SC_NVAL], *topn[SC_NVAL];
+    /* out[p] = (A @ B)[r, col[p]] for the entries p of rows r0 <= r < r1 of M; acc holds B->cols sums, of any value */
+    void (*masked[SC_NVAL])(const sc_csr *A, const sc_csr *B, const sc_csr *M, int64_t r0, int64_t r1, void *acc,
+                            void *out);
+    /* out[p] = X[r, :n] . Y[col[p], :n], times the value of p if `weights`, for the entries p of rows r0 <= r < r1 */
+    void (*sddmm[SC_NVAL])(const sc_csr *P, int64_t r0, int64_t r1, const void *X, const void *Y, int64_t n,
+                           int weights, void *out);
 };
 
 /* Selection by magnitude.  Tables are indexed by the width of a stored real: 16, 32, 64 bits.  The key of x is its bits

@@ -74,6 +74,15 @@ typedef struct {
 /* C = A @ B, without entries that are exactly zero (as SciPy); f32, f64, c64, c128, of one type.
  * wrong: 0 where a bad status speaks of A, 1 of B. */
 int sc_spgemm(const sc_csr *A, const sc_csr *B, sc_csr_result *C, int *wrong, int threads);
+/* C = the `top` largest entries above `floor` of every row of A @ B; f32, f64 */
+int sc_spgemm_topn(const sc_csr *A, const sc_csr *B, int64_t top, double floor, sc_csr_result *C, int *wrong,
+                   int threads);
+/* C = A @ B of which it is known that it is symmetric (B = A.T): half the products */
+int sc_gram(const sc_csr *A, const sc_csr *B, sc_csr_result *C, int *wrong, int threads);
+/* out[p] = (A @ B)[row, col] of entry p of M (its values are not read); wrong may also be 2: M */
+int sc_masked_matmul(const sc_csr *A, const sc_csr *B, const sc_csr *M, void *out, int *wrong, int threads);
+/* out[p] = X[row] . Y[col] of entry p of P, times its value if `weights`; X and Y row-major, of n columns */
+int sc_sddmm(const sc_csr *P, const void *X, const void *Y, int64_t n, int weights, void *out, int threads);
 
 /* ---- layouts for repeated products (prepare) ---------------------------------------------- */
 

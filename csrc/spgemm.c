@@ -10,6 +10,7 @@
 
 #include "driver.h"
 #include "side.h"
+#include "spgemm.h"
 
 #define PART 32768                    /* products of a part */
 #define WAVE ((int64_t)1 << 23)       /* products between two looks at signals */
@@ -25,7 +26,10 @@ struct job {
     char **val;
     int64_t n_parts, room;
     size_t size;
-    int threads;
+    int threads, flags;
+    sc_spgemm_fn *kernel;
+    int64_t top;           /* most entries to keep of a row */
+    double floor;
     sc_csr_result *C;
 };
 
@@ -41,7 +45,8 @@ static int thread_number(void)
 static int64_t most_entries(const struct job *j, int64_t r0, int64_t r1)
 {
     int64_t n = 0;
-    for (int64_t r = r0; r < r1; r++) n += SC_MIN(j->work[r + 1] - j->work[r], j->B.m.cols);
+    int64_t most = SC_MIN(j->B.m.cols, j->top);
+    for (int64_t r = r0; r < r1; r++) n += SC_MIN(j->work[r + 1] - j->work[r], most);
     return n;
 }
 
@@ -63,9 +68,17 @@ static int64_t count_work(struct job *j)
     return most;
 }
 
+static int64_t longest_row(const sc_csr *A)
+{
+    int64_t n = 0;
+    for (int64_t r = 0; r < A->rows; r++) n = SC_MAX(n, sc_ptr(A, r + 1) - sc_ptr(A, r));
+    return n;
+}
+
 static int take_scratch(struct job *j, int64_t longest)
 {
     const sc_csr *B = &j->B.m;
+    int64_t entries = longest_row(&j->A.m), row = SC_MIN(longest, B->cols);
     /* A sum per column, as long as that is little beside the matrices; else wide rows are sorted whatever their
      * length. */
     int64_t span = B->cols, sort = SC_MIN(longest, SORT), room = 0;
@@ -84,11 +97,17 @@ static int take_scratch(struct job *j, int64_t longest)
         sc_spgemm_scratch *s = &j->scratch[i];
         s->span = span;
         s->sort = sort;
+        s->top = j->top;
+        s->floor = j->floor;
         j->col[i] = sc_alloc(room + 64, sizeof **j->col);
         j->val[i] = sc_alloc(room + 64, j->size);
         if (!(s->acc = sc_calloc(span + 64, j->size)) || !(s->flag = sc_calloc(span + 64, 1)) ||
             !(s->product = sc_alloc(sort + 64, j->size)) || !(s->key = sc_alloc(sort + 64, 8)) ||
-            !(s->spare = sc_alloc(sort + 64, 8)) || !j->col[i] || !j->val[i])
+            !(s->spare = sc_alloc(sort + 64, 8)) || !(s->segment = sc_alloc(entries, 16)) || !j->col[i] || !j->val[i])
+            return SC_NO_MEMORY;
+        if (j->top < INT64_MAX &&
+            (!(s->row_col = sc_alloc(row + 64, sizeof *s->row_col)) || !(s->row_val = sc_alloc(row + 64, j->size)) ||
+             !(s->pick = sc_alloc(row + 64, j->size))))
             return SC_NO_MEMORY;
     }
     return SC_OK;
@@ -103,6 +122,10 @@ static void give_back(struct job *j)
         sc_free(s->product);
         sc_free(s->key);
         sc_free(s->spare);
+        sc_free(s->segment);
+        sc_free(s->row_col);
+        sc_free(s->row_val);
+        sc_free(s->pick);
         sc_free(j->col[i]);
         sc_free(j->val[i]);
     }
@@ -136,7 +159,6 @@ static int grow(struct job *j, int64_t r0, int64_t r1)
 
 static void wave(struct job *j, int64_t k0, int64_t k1)
 {
-    sc_spgemm_fn *kernel = sc_kernels()->spgemm->rows[j->A.m.val];
     int64_t filled = j->C->nnz;
 #pragma omp parallel num_threads(j->threads) if (j->threads > 1)
     {
@@ -144,7 +166,7 @@ static void wave(struct job *j, int64_t k0, int64_t k1)
 #pragma omp for ordered schedule(dynamic, 1)
         for (int64_t k = k0; k < k1; k++) {
             int64_t r0 = sc_cut(&j->parts, k, j->n_parts), r1 = sc_cut(&j->parts, k + 1, j->n_parts), at;
-            int64_t n = kernel(&j->A.m, &j->B.m, r0, r1, j->B.canonical, &j->scratch[i], j->col[i], j->val[i], j->count);
+            int64_t n = j->kernel(&j->A.m, &j->B.m, r0, r1, j->flags, &j->scratch[i], j->col[i], j->val[i], j->count);
 #pragma omp ordered
             {
                 at = filled;
@@ -205,28 +227,60 @@ static int multiply(struct job *j)
     return status == SC_OK ? finish(j) : status;
 }
 
-int sc_spgemm(const sc_csr *A, const sc_csr *B, sc_csr_result *C, int *wrong, int threads)
+/* Opens the operands and multiplies; the buffers of C stay with mem.c. */
+static int run(struct job *j, const sc_csr *A, const sc_csr *B, int *wrong)
 {
+    sc_csr_result *C = j->C;
     *C = (sc_csr_result){.rows = A->rows, .cols = B->cols};
-    if (A->cols != B->rows) return SC_BAD_SHAPE;
-    if (A->val != B->val || !sc_kernels()->spgemm->rows[A->val]) return SC_BAD_TYPE;
-    struct job j = {.threads = threads, .C = C, .size = sc_val_size(A->val)};
     *wrong = 0;
-    int status = sc_side_open(&j.A, A, threads);
+    if (A->cols != B->rows) return SC_BAD_SHAPE;
+    if (A->val != B->val || !j->kernel) return SC_BAD_TYPE;
+    j->size = sc_val_size(A->val);
+    int status = sc_side_open(&j->A, A, j->threads);
     if (status == SC_OK) {
-        status = sc_side_open(&j.B, B, threads);
+        status = sc_side_open(&j->B, B, j->threads);
         *wrong = status != SC_OK;
     }
-    if (status == SC_OK) status = multiply(&j);
-    give_back(&j);
     if (status == SC_OK) {
-        sc_give(C->indptr);
-        sc_give(C->indices);
-        sc_give(C->data);
-    } else {
-        sc_free(C->indptr);
-        sc_free(C->indices);
-        sc_free(C->data);
+        j->flags = j->B.canonical ? j->flags | SC_CANONICAL : 0;
+        status = multiply(j);
     }
+    give_back(j);
+    return status;
+}
+
+void sc_csr_result_end(sc_csr_result *C, int good)
+{
+    void *block[] = {C->indptr, C->indices, C->data};
+    for (int i = 0; i < 3; i++)
+        if (good) sc_give(block[i]); else sc_free(block[i]);
+}
+
+static int finished(int status, sc_csr_result *C)
+{
+    sc_csr_result_end(C, status == SC_OK);
+    return status;
+}
+
+int sc_spgemm(const sc_csr *A, const sc_csr *B, sc_csr_result *C, int *wrong, int threads)
+{
+    struct job j = {.threads = threads, .C = C, .top = INT64_MAX, .kernel = sc_kernels()->spgemm->rows[A->val]};
+    return finished(run(&j, A, B, wrong), C);
+}
+
+int sc_spgemm_topn(const sc_csr *A, const sc_csr *B, int64_t top, double floor, sc_csr_result *C, int *wrong,
+                   int threads)
+{
+    struct job j = {.threads = threads, .C = C, .top = top, .floor = floor,
+                    .kernel = sc_kernels()->spgemm->topn[A->val]};
+    return finished(run(&j, A, B, wrong), C);
+}
+
+int sc_spgemm_upper(const sc_csr *A, const sc_csr *B, sc_csr_result *C, int *whole, int *wrong, int threads)
+{
+    struct job j = {.threads = threads, .C = C, .top = INT64_MAX, .flags = SC_UPPER,
+                    .kernel = sc_kernels()->spgemm->rows[A->val]};
+    int status = run(&j, A, B, wrong);
+    *whole = !(j.flags & SC_UPPER);
     return status;
 }

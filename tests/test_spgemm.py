@@ -161,3 +161,142 @@ def test_products_of_half_precision_keep_tolerance(rng):
     D = A.toarray()
     np.testing.assert_allclose(C.data.astype(np.float32), sp.csr_array(D @ D).data, rtol=tolerance(ml.bfloat16, 1),
                                atol=0.1)
+
+
+def _small(rng, fmt, dtype, density=0.2):
+    return (random_sparse(rng, 40, 30, density, dtype, fmt), random_sparse(rng, 30, 50, density, dtype, fmt),
+            random_sparse(rng, 40, 50, 0.3, np.float64, fmt))
+
+
+@pytest.mark.parametrize("fmt", ["csr", "csc"])
+@pytest.mark.parametrize("dtype", [*TYPES, np.int64, np.float16])
+def test_masked_product_has_the_masks_pattern(rng, fmt, dtype):
+    A, B, M = _small(rng, fmt, np.float64)
+    A.data, B.data = (10 * A.data).astype(dtype), (10 * B.data).astype(dtype)
+    wide = np.float32 if dtype == np.float16 else dtype
+    full = A.data.astype(wide), B.data.astype(wide)
+    left = type(A)((full[0], A.indices, A.indptr), shape=A.shape).toarray()
+    right = type(B)((full[1], B.indices, B.indptr), shape=B.shape).toarray()
+    want = np.where(type(M)((np.ones(M.nnz), M.indices, M.indptr), shape=M.shape).toarray() != 0, left @ right, 0)
+    tol = tolerance(dtype if np.dtype(dtype).kind in "fc" else np.float64)
+    for mask in (M, M.asformat("csc"), M.asformat("coo")):
+        got = sc.masked_matmul(A, B, mask)
+        assert got.format == fmt and got.nnz == M.nnz and got.dtype == dtype and canonical(got)
+        D = got if dtype != np.float16 else type(got)((got.data.astype(wide), got.indices, got.indptr), got.shape)
+        np.testing.assert_allclose(D.toarray(), want, rtol=tol, atol=tol * 100)
+
+
+def test_a_mask_with_repeated_entries_counts_them_once(rng):
+    A, B, _ = _small(rng, "csr", np.float64)
+    mask = sp.csr_array((np.ones(3), np.array([4, 4, 2]), np.r_[0, np.full(40, 3)]), shape=(40, 50))
+    got = sc.masked_matmul(A, B, mask)
+    np.testing.assert_allclose(got.toarray()[0, [2, 4]], (A.toarray() @ B.toarray())[0, [2, 4]])
+
+
+@pytest.mark.parametrize("fa", ["csr", "csc"])
+@pytest.mark.parametrize("fb", ["csr", "csc"])
+@pytest.mark.parametrize("dtype", [*TYPES, np.int64])
+def test_plan_gives_the_product_of_new_values(rng, fa, fb, dtype):
+    A, B, _ = _small(rng, "csr", dtype)
+    A, B = A.asformat(fa), B.asformat(fb)
+    plan = sc.MatmulPlan(A, B)
+    for scale in (1, 2, 0):
+        A.data[:] = A.data * scale
+        got = plan(A.data, B.data)
+        assert got.format == fa and got.nnz == plan.nnz and got.shape == plan.shape and canonical(got)
+        np.testing.assert_allclose(got.toarray(), (A @ B).toarray(), rtol=tolerance(np.float32), atol=1e-4)
+    with pytest.raises(ValueError, match=f"A_data has shape .3,.; A has {A.nnz} entries"):
+        plan(A.data[:3], B.data)
+    assert len({sha(plan(A.data, B.data, threads=t)) for t in THREADS}) == 1
+
+
+def test_plan_of_a_matrix_without_entries():
+    A = sp.csr_array((5, 4), dtype=np.float64)
+    got = sc.MatmulPlan(A, sp.csr_array((4, 0), dtype=np.float64))(A.data, np.zeros(0))
+    assert got.shape == (5, 0) and got.nnz == 0
+
+
+@pytest.mark.parametrize("fmt", ["csr", "csc"])
+@pytest.mark.parametrize("dtype", [*TYPES, np.int64])
+def test_gram_is_symmetric_and_the_product(rng, fmt, dtype):
+    A, _, _ = _small(rng, fmt, dtype)
+    for axis, want in ((0, A.T @ A), (1, A @ A.T)):
+        got = sc.gram(A, axis=axis)
+        assert got.format == fmt and got.dtype == dtype and canonical(got)
+        assert (got != got.T).nnz == 0
+        np.testing.assert_allclose(got.toarray(), want.toarray(), rtol=tolerance(np.float32), atol=1e-4)
+    A = sp.random_array((500, 400), density=0.02, format=fmt, rng=rng)
+    assert len({sha(sc.gram(A, threads=t), sc.gram(A, axis=1, threads=t)) for t in THREADS}) == 1
+    same_as_scipy(sc.gram(A.tocsr()), A.T.tocsr(), A.tocsr())
+    with pytest.raises(ValueError, match="axis is 2"):
+        sc.gram(A, axis=2)
+
+
+def test_gram_of_unsorted_rows(rng):
+    A = random_sparse(rng, 40, 30, 0.2)
+    for r in range(40):
+        p = slice(A.indptr[r], A.indptr[r + 1])
+        A.indices[p], A.data[p] = A.indices[p][::-1].copy(), A.data[p][::-1].copy()
+    A.has_sorted_indices = A.has_canonical_format = False
+    np.testing.assert_allclose(sc.gram(A).toarray(), A.toarray().T @ A.toarray(), atol=1e-12)
+
+
+def topn_oracle(C, n, floor=-np.inf):
+    """Per row, of the entries above floor, the n largest, the lowest columns first among equals."""
+    C = C.tocsr()
+    C.sum_duplicates()
+    rows = []
+    for r in range(C.shape[0]):
+        col, val = C.indices[C.indptr[r]:C.indptr[r + 1]], C.data[C.indptr[r]:C.indptr[r + 1]]
+        order = [i for i in np.argsort(-val, kind="stable") if val[i] > floor][:n]
+        rows += [(r, col[i], val[i]) for i in sorted(order)]
+    return rows
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int64])
+@pytest.mark.parametrize("n", [0, 1, 3, 17, 1000])
+@pytest.mark.parametrize("density", [0.01, 0.2])
+def test_topn_is_the_largest_of_every_row(rng, dtype, n, density):
+    A = sp.random_array((60, 200), density=density, format="csr", rng=rng)
+    B = sp.random_array((200, 700), density=density, format="csr", rng=rng)
+    A.data, B.data = np.round(4 * A.data - 2), np.round(4 * B.data - 2)     # many ties
+    A, B = A.astype(dtype), B.astype(dtype)
+    for floor in (None, 1.5):
+        got = sc.matmul_topn(A, B, n, threshold=floor)
+        want = topn_oracle(A @ B, n, -np.inf if floor is None else floor)
+        assert canonical(got) and got.dtype == dtype and got.shape == (60, 700)
+        coo = got.tocoo()
+        assert list(zip(coo.row, coo.col, coo.data, strict=True)) == want
+    np.testing.assert_array_equal(sc.matmul_topn(A.tocsc(), B.tocsc(), n).toarray(),
+                                  sc.matmul_topn(A, B, n).toarray())
+    assert len({sha(sc.matmul_topn(A, B, n, threads=t)) for t in THREADS}) == 1
+
+
+def test_topn_refuses_what_has_no_order(rng):
+    A = random_sparse(rng, 5, 5, dtype=np.complex128)
+    with pytest.raises(TypeError, match="complex values have no order"):
+        sc.matmul_topn(A, A, 2)
+    with pytest.raises(ValueError, match="n is -1"):
+        sc.matmul_topn(A.real, A.real, -1)
+
+
+@pytest.mark.parametrize("fmt", ["csr", "csc"])
+@pytest.mark.parametrize("dtype", [*TYPES, np.float16, np.int64])
+@pytest.mark.parametrize("n", [0, 1, 15, 33, 100])
+def test_sddmm_samples_the_dense_product(rng, fmt, dtype, n):
+    P = random_sparse(rng, 20, 30, 0.3, fmt=fmt)
+    X, Y = (10 * rng.standard_normal((20, n))).astype(dtype), (10 * rng.standard_normal((30, n))).astype(dtype)
+    wide = np.float32 if dtype == np.float16 else dtype
+    ones = type(P)((np.ones(P.nnz), P.indices, P.indptr), shape=P.shape).toarray()
+    want = ones * (X.astype(wide) @ Y.astype(wide).T)
+    tol = tolerance(dtype if np.dtype(dtype).kind in "fc" else np.float64)
+    for x in (X, np.asfortranarray(X)):
+        got = sc.sddmm(P, x, Y)
+        assert got.format == fmt and got.dtype == dtype and got.nnz == P.nnz
+        if dtype == np.float16:
+            got.data = got.data.astype(wide)
+        np.testing.assert_allclose(got.toarray(), want, rtol=tol, atol=1000 * tol)
+    if dtype == np.float64:
+        np.testing.assert_allclose(sc.sddmm(P, X, Y, weights=True).toarray(), P.toarray() * want, rtol=tol, atol=1e-9)
+    with pytest.raises(ValueError, match=r"P has shape \(20, 30\); X has 30 rows and Y has 20"):
+        sc.sddmm(P, Y, X)

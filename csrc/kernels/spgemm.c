@@ -14,8 +14,23 @@ static void work(const sc_csr *A, const sc_csr *B, int64_t r0, int64_t r1, int64
     }
 }
 
+/* The first q in q0..q1 whose column is at least c. */
+static inline int64_t first_at_least(const int32_t *col, int64_t q0, int64_t q1, int64_t c)
+{
+    while (q0 < q1) {
+        int64_t mid = q0 + (q1 - q0) / 2;
+        if (col[mid] < c) q0 = mid + 1; else q1 = mid;
+    }
+    return q0;
+}
+
 #define SC_NO_HALF
 #define SC_EACH "spgemm_body.h"
+#include "each_value.h"
+#undef SC_EACH
+
+#define SC_REAL_ONLY
+#define SC_EACH "topn_body.h"
 #include "each_value.h"
 
 #define SC_BY_FULL_VAL(f) {f##_f32, f##_f64, f##_c64, f##_c128}
@@ -23,4 +38,7 @@ static void work(const sc_csr *A, const sc_csr *B, int64_t r0, int64_t r1, int64
 const struct sc_spgemm_kernels SC_SYM(sc_spgemm) = {
     .work = work,
     .rows = SC_BY_FULL_VAL(spgemm),
+    .topn = {topn_f32, topn_f64},
+    .masked = SC_BY_FULL_VAL(masked),
+    .sddmm = SC_BY_FULL_VAL(sddmm),
 };

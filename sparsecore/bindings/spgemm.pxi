@@ -8,6 +8,10 @@ cdef extern from "sparsecore.h" nogil:
         void *data
         int idx
     int sc_spgemm(const sc_csr *, const sc_csr *, sc_csr_result *, int *, int)
+    int sc_spgemm_topn(const sc_csr *, const sc_csr *, int64_t, double, sc_csr_result *, int *, int)
+    int sc_gram(const sc_csr *, const sc_csr *, sc_csr_result *, int *, int)
+    int sc_masked_matmul(const sc_csr *, const sc_csr *, const sc_csr *, void *, int *, int)
+    int sc_sddmm(const sc_csr *, const void *, const void *, int64_t, int, void *, int)
 
 cdef extern from "numpy/arrayobject.h":
     void PyArray_ENABLEFLAGS(cnp.ndarray, int)
@@ -23,14 +27,49 @@ cdef tuple result_arrays(sc_csr_result *C, int type_num):
     return (owned(C.indptr, C.rows + 1, index), owned(C.indices, C.nnz, index), owned(C.data, C.nnz, type_num))
 
 
-def spgemm(shape_A, Ap, Ai, Ax, shape_B, Bp, Bi, cnp.ndarray Bx, int threads):
-    """indptr, indices, data of A @ B"""
+def spgemm(shape_A, Ap, Ai, Ax, shape_B, Bp, Bi, cnp.ndarray Bx, int threads, bint symmetric=False):
+    """indptr, indices, data of A @ B; symmetric: the caller knows that B is A.T"""
     cdef sc_csr A, B
     cdef sc_csr_result C
     cdef int status, wrong = 0
     csr_view(&A, shape_A, Ap, Ai, Ax)
     csr_view(&B, shape_B, Bp, Bi, Bx)
     with nogil:
-        status = sc_spgemm(&A, &B, &C, &wrong, threads)
+        status = sc_gram(&A, &B, &C, &wrong, threads) if symmetric else sc_spgemm(&A, &B, &C, &wrong, threads)
     check_matrix(status, &B if wrong else &A, threads)
     return result_arrays(&C, Bx.descr.type_num)
+
+def topn(shape_A, Ap, Ai, Ax, shape_B, Bp, Bi, cnp.ndarray Bx, int64_t n, double floor, int threads):
+    """indptr, indices, data of the n largest above floor of every row of A @ B"""
+    cdef sc_csr A, B
+    cdef sc_csr_result C
+    cdef int status, wrong = 0
+    csr_view(&A, shape_A, Ap, Ai, Ax)
+    csr_view(&B, shape_B, Bp, Bi, Bx)
+    with nogil:
+        status = sc_spgemm_topn(&A, &B, n, floor, &C, &wrong, threads)
+    check_matrix(status, &B if wrong else &A, threads)
+    return result_arrays(&C, Bx.descr.type_num)
+
+def masked_matmul(shape_A, Ap, Ai, Ax, shape_B, Bp, Bi, Bx, shape_M, Mp, Mi, cnp.ndarray out, int threads):
+    """out[p] = (A @ B)[row, column] of entry p of the pattern M"""
+    cdef sc_csr A, B, M
+    cdef int status, wrong = 0
+    csr_view(&A, shape_A, Ap, Ai, Ax)
+    csr_view(&B, shape_B, Bp, Bi, Bx)
+    csr_view(&M, shape_M, Mp, Mi, out)
+    with nogil:
+        status = sc_masked_matmul(&A, &B, &M, cnp.PyArray_DATA(out), &wrong, threads)
+    check_matrix(status, &M if wrong == 2 else &B if wrong == 1 else &A, threads)
+
+def sddmm(shape, indptr, indices, data, cnp.ndarray X, cnp.ndarray Y, bint weights, cnp.ndarray out, int threads):
+    """out[p] = X[row] . Y[column] of entry p, times data[p] if weights"""
+    cdef sc_csr P
+    cdef int status
+    csr_view(&P, shape, indptr, indices, data)
+    if X.shape[0] != P.rows or Y.shape[0] != P.cols or X.shape[1] != Y.shape[1]:
+        raise ValueError("the shapes do not fit together")
+    with nogil:
+        status = sc_sddmm(&P, cnp.PyArray_DATA(X), cnp.PyArray_DATA(Y), X.shape[1], weights, cnp.PyArray_DATA(out),
+                          threads)
+    check_matrix(status, &P, threads)

@@ -1,11 +1,12 @@
 """Products of two sparse matrices, and products of which only a part is wanted."""
 
 import numpy as np
+import scipy.sparse as sp
 
 from .. import _args, _core, _threads
 from .structure import validate
 
-__all__ = []
+__all__ = ["MatmulPlan", "gram", "masked_matmul", "matmul_topn", "sddmm"]
 
 
 def _compute_type(dtype):
@@ -56,6 +57,11 @@ def sparse_sparse(A, B, threads=None):
         C.sum_duplicates()
         return C
     R, S, column = _pair(A, B)
+    return _result(A, B, column, _product(R, S, B, dtype, threads))
+
+
+def _product(R, S, B, dtype, threads):
+    """indptr, indices, data of R @ S; B: where S came from."""
     if S.shape[1] > np.iinfo(np.int32).max:
         # Kernels hold columns in 32 bits: number those that occur, in order, and put the names back.
         names, narrow = np.unique(S.indices, return_inverse=True)
@@ -63,15 +69,280 @@ def sparse_sparse(A, B, threads=None):
             validate(B)
         narrow = S._replace(shape=(S.shape[0], names.size), indices=narrow.astype(np.int32))
         indptr, indices, data = _multiply(R, narrow, dtype, threads)
-        parts = indptr.astype(np.int64), names[indices].astype(np.int64), data
+        return indptr.astype(np.int64), names[indices].astype(np.int64), data
+    return _multiply(R, S, dtype, threads)
+
+
+def _multiply(R, S, dtype, threads, symmetric=False):
+    indptr, indices, data = _core.spgemm(*_buffers(R, dtype), *_buffers(S, dtype),
+                                         _threads.resolve(threads, _work(R, S)), symmetric)
+    return indptr, indices, _stored(data, dtype)
+
+
+def _buffers(R, dtype):
+    return R.shape, R.indptr, R.indices, _args.real_or_complex(R.data, _compute_type(dtype))
+
+
+def _stored(data, dtype):
+    return data if data.dtype == dtype else data.astype(dtype)
+
+
+def gram(A, *, axis=0, threads=None):
+    """A.T @ A (axis=0) or A @ A.T (axis=1) from half the products.
+
+    Parameters
+    ----------
+    A : scipy.sparse array or matrix, m x n
+    axis : 0 or 1
+        0: n x n, inner products of the columns; 1: m x m, of the rows.  Complex values are not conjugated.
+
+    Returns
+    -------
+    A symmetric sparse matrix of A's family (CSC if A is CSC, else CSR), canonical, with the values of `matmul`.
+
+    Raises
+    ------
+    ValueError
+        A wrong axis, a malformed matrix.
+    """
+    if axis not in (0, 1):
+        raise ValueError(f"axis is {axis!r}; it must be 0 (A.T @ A) or 1 (A @ A.T)")
+    R = _args.rows(A)
+    n = A.shape[1 - axis]
+    if not _args.has_kernel(R.data.dtype) or n > np.iinfo(np.int32).max:
+        C = sparse_sparse(A.T, A, threads) if axis == 0 else sparse_sparse(A, A.T, threads)
+        return C if (C.format == "csc") == R.transposed else C.T
+    by_row, by_column = _as_format(A, "csr", "A"), _as_format(A, "csc", "A")
+    left, right = (by_row, by_column) if axis else (by_column, by_row)
+    parts = _multiply(left, right, R.data.dtype, threads, symmetric=True)
+    return _args.wrap(_args.container(A, "csc" if R.transposed else "csr"), (n, n), *parts)
+
+
+def matmul_topn(A, B, n, *, threshold=None, threads=None):
+    """The n largest entries of every row of A @ B, without forming A @ B.
+
+    Parameters
+    ----------
+    A, B : scipy.sparse array or matrix, m x k and k x p, of real values
+    n : int
+        Entries to keep of a row; rows that have fewer keep what they have.
+    threshold : float, optional
+        Only entries greater than this are kept.
+
+    Returns
+    -------
+    CSR of A's family, m x p, canonical.  Only entries of the product count, zeros between them do not; of equal
+    values the lowest columns are kept; NaN is never kept.
+
+    Raises
+    ------
+    ValueError, TypeError
+        Shapes that do not fit, complex values, a malformed matrix.
+    """
+    _check_inner(A, B)
+    n = _args.count(n, "n", 0, np.iinfo(np.int64).max, "entries to keep of a row")
+    dtype = np.result_type(A.dtype, B.dtype)
+    if dtype.kind == "c":
+        raise TypeError(f"complex values have no order; A has type {A.dtype}, B has {B.dtype}")
+    floor = -np.inf if threshold is None else float(threshold)
+    if np.isnan(floor):
+        raise ValueError("threshold is NaN")
+    cls, shape = _args.container(A, "csr"), (A.shape[0], B.shape[1])
+    if not _args.has_kernel(dtype) or shape[1] > np.iinfo(np.int32).max:
+        return _args.wrap(cls, shape, *_largest_of_rows(sparse_sparse(A, B, threads).tocsr(), n, floor))
+    R, S = _as_format(A, "csr", "A"), _as_format(B, "csr", "B")
+    indptr, indices, data = _core.topn(*_buffers(R, dtype), *_buffers(S, dtype), n, floor,
+                                       _threads.resolve(threads, _work(R, S)))
+    return _args.wrap(cls, shape, indptr, indices, _stored(data, dtype))
+
+
+def _largest_of_rows(C, n, floor):
+    """matmul_topn of a product that is there: for types without a kernel."""
+    C.sort_indices()
+    row = np.repeat(np.arange(C.shape[0]), np.diff(C.indptr))
+    rank = np.unique(C.data, return_inverse=True)[1]
+    order = np.lexsort((-rank, row))
+    place = np.empty(order.size, np.int64)
+    place[order] = np.arange(order.size) - C.indptr[row[order]]
+    keep = (place < n) & (C.data > floor)
+    indptr = np.concatenate(([0], np.cumsum(np.bincount(row[keep], minlength=C.shape[0])))).astype(C.indptr.dtype)
+    return indptr, C.indices[keep], C.data[keep]
+
+
+def _pattern(M, fmt, name):
+    """The view of M without repeated columns, in the format asked for, and what container it came in."""
+    validate(M)
+    if M.format not in ("csr", "csc"):
+        M = M.tocsr()
+    M = M.asformat(fmt)
+    if not M.has_canonical_format:
+        M = M.copy()
+        M.sum_duplicates()
+    return _args.rows(M, name)
+
+
+def masked_matmul(A, B, mask, *, threads=None):
+    """(A @ B) where mask has an entry: a sampled product of sparse matrices.
+
+    Parameters
+    ----------
+    A, B : scipy.sparse array or matrix, m x k and k x p
+    mask : scipy.sparse array or matrix, m x p
+        Its pattern counts, its values do not.
+
+    Returns
+    -------
+    A sparse matrix of A's family with exactly the pattern of mask (an entry is zero where A @ B has none), canonical;
+    CSC if A is CSC, else CSR.
+
+    Raises
+    ------
+    ValueError, TypeError
+        Shapes that do not fit, a malformed matrix.
+    """
+    _check_inner(A, B)
+    shape = (A.shape[0], B.shape[1])
+    if not _args.is_sparse(mask):
+        raise TypeError(f"mask must be a scipy.sparse array or matrix, not {type(mask).__name__}")
+    if mask.shape != shape:
+        raise ValueError(f"mask has shape {mask.shape}; A @ B has {shape}")
+    dtype = np.result_type(A.dtype, B.dtype)
+    R, S, column = _pair(A, B)
+    M = _pattern(mask, "csc" if column else "csr", "mask")
+    return _result(A, B, column, (M.indptr.copy(), M.indices.copy(), _masked(R, S, M, dtype, threads)))
+
+
+def _masked(R, S, M, dtype, threads):
+    """The values of R @ S at the entries of the pattern M."""
+    if not _args.has_kernel(dtype):      # integers: exactly, through SciPy
+        left, right = (sp.csr_array((X.data, X.indices, X.indptr), shape=X.shape) for X in (R, S))
+        pattern = sp.csr_array((np.arange(1, M.indices.size + 1), M.indices, M.indptr), shape=M.shape)
+        C = left @ right
+        place = (C.astype(bool).astype(np.int64) * pattern).tocsr()
+        C = C.multiply(pattern.astype(bool)).tocsr()
+        C.sort_indices()
+        place.sort_indices()
+        out = np.zeros(M.indices.size, dtype)
+        out[place.data - 1] = C.data
+        return out
+    out = np.empty(M.indices.shape[0], _compute_type(dtype))
+    _core.masked_matmul(*_buffers(R, dtype), *_buffers(S, dtype), M.shape, M.indptr, M.indices, out,
+                        _threads.resolve(threads, _work(R, S)))
+    return _stored(out, dtype)
+
+
+class MatmulPlan:
+    """A @ B for one pair of patterns and many values: the structure is worked out once.
+
+    Parameters
+    ----------
+    A, B : scipy.sparse array or matrix, m x k and k x p
+        Their index arrays are kept by reference and must not change; their values are not looked at.
+
+    Attributes
+    ----------
+    shape, nnz : the shape of the product and its number of structural entries.
+
+    Raises
+    ------
+    ValueError
+        Shapes that do not fit, a malformed matrix.
+
+    Examples
+    --------
+    >>> import numpy as np, scipy.sparse as sp, sparsecore as sc
+    >>> A = sp.csr_array(np.array([[0.0, 2.0], [1.0, 0.0]]))
+    >>> plan = sc.MatmulPlan(A, A)
+    >>> plan(A.data, 10 * A.data).toarray()
+    array([[20.,  0.],
+           [ 0., 20.]])
+    """
+
+    def __init__(self, A, B, *, threads=None):
+        _check_inner(A, B)
+        self.shape = (A.shape[0], B.shape[1])
+        R, S, self._column = _pair(A, B)
+        self._container = _args.container(A, "csc" if self._column else "csr")
+        # The operand whose format was changed needs its values in another order.
+        self._order = None
+        if B.format in ("csr", "csc") and (B.format == "csc") != self._column:
+            numbered = _args.wrap(_args.container(B, B.format), B.shape, B.indptr, B.indices,
+                                  np.arange(B.indices.shape[0]), canonical=False)
+            self._order = numbered.asformat("csc" if self._column else "csr").data
+        # Sums of ones never cancel: the pattern of their product is the structure.
+        ones = [X._replace(data=np.ones(X.indices.shape[0], np.float32)) for X in (R, S)]
+        indptr, indices, _ = _product(*ones, B, np.dtype(np.float32), threads)
+        self._R, self._S = (X._replace(data=None) for X in (R, S))
+        self._M = _args.Rows((R.shape[0], S.shape[1]), indptr, indices, None, False)
+
+    @property
+    def nnz(self):
+        return self._M.indices.shape[0]
+
+    def __call__(self, A_data, B_data, *, threads=None):
+        """The product for these values, given in the order of A.data and B.data.
+
+        Returns a sparse matrix of A's family (CSC if A is CSC, else CSR), canonical, with every structural entry: one
+        whose value is zero stays, so that all products of a plan have the same pattern.
+        """
+        A_data, B_data = np.asarray(A_data), np.asarray(B_data)
+        first, second = (self._S, self._R) if self._column else (self._R, self._S)
+        for name, data, X in (("A", A_data, first), ("B", B_data, second)):
+            if data.shape != X.indices.shape:
+                raise ValueError(f"{name}_data has shape {data.shape}; {name} has {X.indices.shape[0]} entries")
+        if self._order is not None:
+            B_data = B_data[self._order]
+        dtype = np.result_type(A_data, B_data)
+        a, b = _args.native(A_data), _args.native(B_data)
+        R, S = (self._R._replace(data=b), self._S._replace(data=a)) if self._column else (
+            self._R._replace(data=a), self._S._replace(data=b))
+        values = _masked(R, S, self._M, dtype, threads)
+        return _args.wrap(self._container, self.shape, self._M.indptr.copy(), self._M.indices.copy(), values)
+
+
+def sddmm(P, X, Y, *, weights=False, threads=None):
+    """P.pattern * (X @ Y.T), the sampled product of dense matrices; times P's values if weights.
+
+    Parameters
+    ----------
+    P : scipy.sparse array or matrix, m x p
+    X, Y : array_like, m x n and p x n
+    weights : bool
+        Multiply each entry by its value in P.
+
+    Returns
+    -------
+    A sparse matrix of P's family with the pattern of P, canonical; CSC if P is CSC, else CSR.
+
+    Raises
+    ------
+    ValueError, TypeError
+        Shapes that do not fit, a malformed matrix.
+    """
+    if not _args.is_sparse(P):
+        raise TypeError(f"P must be a scipy.sparse array or matrix, not {type(P).__name__}")
+    X, Y = np.asarray(X), np.asarray(Y)
+    if X.ndim != 2 or Y.ndim != 2:
+        raise ValueError(f"X and Y must have 2 dimensions; they have {X.ndim} and {Y.ndim}")
+    if (X.shape[0], Y.shape[0]) != P.shape:
+        raise ValueError(f"P has shape {P.shape}; X has {X.shape[0]} rows and Y has {Y.shape[0]}")
+    if X.shape[1] != Y.shape[1]:
+        raise ValueError(f"X has {X.shape[1]} columns; Y has {Y.shape[1]}")
+    fmt = "csc" if P.format == "csc" else "csr"
+    R = _pattern(P, fmt, "P")
+    dtype = np.result_type(X, Y, R.data) if weights else np.result_type(X, Y)
+    if not _args.has_kernel(dtype):
+        row, col = np.repeat(np.arange(R.shape[0]), np.diff(R.indptr)), R.indices
+        if R.transposed:
+            row, col = col, row
+        values = np.einsum("ij,ij->i", X[row], Y[col]).astype(dtype)
+        values = values * R.data if weights else values
     else:
-        parts = _multiply(R, S, dtype, threads)
-    return _result(A, B, column, parts)
-
-
-def _multiply(R, S, dtype, threads):
-    compute = _compute_type(dtype)
-    indptr, indices, data = _core.spgemm(
-        R.shape, R.indptr, R.indices, _args.real_or_complex(R.data, compute),
-        S.shape, S.indptr, S.indices, _args.real_or_complex(S.data, compute), _threads.resolve(threads, _work(R, S)))
-    return indptr, indices, data if data.dtype == dtype else data.astype(dtype)
+        compute = _compute_type(dtype)
+        x, y = (np.ascontiguousarray(D, dtype=compute) for D in ((Y, X) if R.transposed else (X, Y)))
+        values = np.empty(R.indices.shape[0], compute)
+        data = _args.real_or_complex(R.data, compute) if weights else values
+        _core.sddmm(R.shape, R.indptr, R.indices, data, x, y, bool(weights), values,
+                    _threads.resolve(threads, R.indices.shape[0] * X.shape[1]))
+        values = _stored(values, dtype)
+    return _args.wrap(_args.container(P, fmt), P.shape, R.indptr.copy(), R.indices.copy(), values)
