@@ -1,0 +1,568 @@
+"""PyTorch: prune a module while it trains or after, then run it on sparse products.
+
+    pruner = Pruner(net, 0.95, schedule=pr.cubic(0.95, steps)).attach(optimizer)
+    ... train as usual: masks follow every optimizer step ...
+    fast = pruner.finalize()            # nn.Linear and nn.Conv2d became sparse layers where that is faster
+    print(pruner.report)
+"""
+import copy
+import functools
+import time
+
+import numpy as np
+import scipy.sparse as sp
+
+try:
+    import torch
+    from torch import nn
+    from torch.nn import functional as F
+except ImportError as missing:
+    raise ImportError("sparsecore.integrations.torch needs PyTorch: pip install 'sparsecore[torch]'") from missing
+
+from .. import ops
+from .. import pruning as pr
+from ..pruning.methods import default_pattern, resolve
+from ..pruning.model import allocate
+from ..threshold import apply_mask
+
+__all__ = ["Pruner", "SparseConv2d", "SparseLinear", "calibrate", "load_pruned", "prune_with_rewinding", "shrink"]
+
+_BATCHES = (1, 8, 64, 256)
+
+
+# ---------------------------------------------------------------- what a layer sees
+
+def calibrate(module, batches, *, include=("*",), exclude=(), gram=True, forward=None):
+    """{layer name: Calibration} of the inputs of every nn.Linear and nn.Conv2d while `module` runs over `batches`.
+
+    Inputs are summed up batch by batch; nothing is kept. A convolution's input is unfolded to (positions, in * kh * kw)
+    as its weight is read; grouped convolutions are left out. forward(module, batch) runs one batch (default:
+    module(batch), or of its first item where batches are tuples, as data loaders give them). The module's mode and
+    gradients are as before afterwards.
+    """
+    layers = _layers(module, include, exclude)
+    stats = {}
+
+    def hook(name, layer, inputs):
+        part = pr.calibrate(_rows(layer, inputs[0].detach()), gram=gram)
+        stats[name] = stats[name].merge(part) if name in stats else part
+
+    hooks = [layer.register_forward_pre_hook(functools.partial(_named_hook, hook, name))
+             for name, layer in layers.items()]
+    was_training = module.training
+    module.eval()
+    try:
+        with torch.no_grad():
+            for batch in batches:
+                if forward is not None:
+                    forward(module, batch)
+                else:
+                    module(batch[0] if isinstance(batch, (tuple, list)) else batch)
+    finally:
+        module.train(was_training)
+        for handle in hooks:
+            handle.remove()
+    return stats
+
+
+def _named_hook(hook, name, layer, inputs):
+    hook(name, layer, inputs)
+
+
+def _rows(layer, x):
+    """The inputs as the rows that meet the weight matrix."""
+    if isinstance(layer, nn.Linear):
+        return x.reshape(-1, x.shape[-1]).float().numpy()
+    patches = F.unfold(x.float(), layer.kernel_size, layer.dilation, layer.padding, layer.stride)
+    return patches.transpose(1, 2).reshape(-1, patches.shape[1]).numpy()
+
+
+def _layers(module, include, exclude):
+    """{name: layer} of what can be pruned and run as a sparse matrix."""
+    found = {}
+    for name, layer in module.named_modules():
+        plain = isinstance(layer, nn.Linear) or (
+            isinstance(layer, nn.Conv2d) and layer.groups == 1 and layer.padding_mode == "zeros"
+            and not isinstance(layer.padding, str))
+        if plain and _matches(name, include) and not _matches(name, exclude):
+            found[name] = layer
+    return found
+
+
+def _matches(name, globs):
+    from fnmatch import fnmatchcase
+
+    return any(fnmatchcase(name, glob) for glob in ([globs] if isinstance(globs, str) else globs))
+
+
+# ---------------------------------------------------------------- pruning
+
+class Pruner:
+    """Prunes the nn.Linear and nn.Conv2d layers of a module in place, during or after training.
+
+    Parameters
+    ----------
+    module : nn.Module on the CPU
+    sparsity : float
+    score : f(W, stats) or a method's name, as in pr.prune; taylor and snip read the weights' .grad, movement follows it
+    pattern, budget, stats, include, exclude, solver : as in pr.prune; names are those of module.named_modules()
+    schedule : f(step) -> sparsity
+        Default: pr.one_shot(sparsity).
+    every : int
+        Steps between new masks (the old ones hold in between).
+    """
+
+    def __init__(self, module, sparsity, *, score=pr.magnitude, pattern=None, budget=pr.uniform, schedule=None,
+                 every=1, stats=None, include=("*",), exclude=(), solver=None):
+        if not 0 <= sparsity <= 1:
+            raise ValueError(f"sparsity is a share from 0 to 1; got {sparsity}")
+        self.module, self.sparsity, self.score, self.budget, self.solver = module, sparsity, score, budget, solver
+        self.pattern = pattern
+        self.schedule = pr.one_shot(sparsity) if schedule is None else schedule
+        self.every = every
+        self.stats = dict(stats or {})
+        self.layers = _layers(module, include, exclude)
+        if not self.layers:
+            raise ValueError("no nn.Linear or plain nn.Conv2d of this module matches include and exclude")
+        self.masks = {}
+        self.report = pr.Report()
+        self.steps = 0
+        self._now = 0.0
+        self._moved = {name: pr.Movement() for name in self.layers} if score in ("movement", pr.movement) else {}
+
+    def attach(self, optimizer):
+        """Follow every step of this optimizer; returns self."""
+        self._handle = optimizer.register_step_post_hook(lambda *_: self.step())
+        return self
+
+    def detach(self):
+        """Stop following the optimizer."""
+        self._handle.remove()
+
+    def step(self):
+        """One training step has been taken: new masks if the schedule says so, and masked weights back to zero."""
+        self.steps += 1
+        for name, state in self._moved.items():
+            if self.layers[name].weight.grad is not None:
+                state.update(self._matrix(name), self._gradient(name))
+        wanted = self.schedule(self.steps)
+        if wanted != self._now and (self.steps % self.every == 0 or wanted >= self.sparsity):
+            self.update(wanted)
+        else:
+            self.apply()
+
+    def update(self, sparsity):
+        """New masks at this sparsity from the weights as they are, applied at once."""
+        criterion = resolve(self.score, None)[1] or pr.obs
+        pattern = default_pattern(self.score) if self.pattern is None else self.pattern
+        matrices = {name: self._matrix(name) for name in self.layers}
+        stats = {name: self._stats(name) for name in self.layers}
+        shapes = {name: layer.weight.detach().numpy() for name, layer in self.layers.items()}
+        shares = allocate(shapes, matrices, sparsity, criterion, None, self.budget, stats)
+        for name, W in matrices.items():
+            mask = pattern.mask(criterion(W, stats[name]), shares[name])
+            self.masks[name] = torch.from_numpy(mask.reshape(shapes[name].shape))
+        self._now = sparsity
+        self.apply()
+
+    def apply(self):
+        """Zero what the masks remove; with Rows() a removed unit's bias too."""
+        with torch.no_grad():
+            for name, mask in self.masks.items():
+                layer = self.layers[name]
+                layer.weight.mul_(mask)
+                if isinstance(self.pattern, pr.Rows) and layer.bias is not None:
+                    layer.bias.mul_(mask.reshape(len(mask), -1).any(dim=1))
+
+    def calibrate(self, batches, *, gram=True, forward=None):
+        """Take `stats` from the module's inputs on these batches; returns self."""
+        stats = calibrate(self.module, batches, gram=gram, forward=forward)
+        self.stats.update({name: stats[name] for name in self.layers if name in stats})
+        return self
+
+    def prune(self):
+        """One shot after training: prune to `sparsity` with score and solver, masks kept for any training after."""
+        weights = {name: layer.weight.detach().numpy() for name, layer in self.layers.items()}
+        stats = {name: self._stats(name) for name in self.layers}
+        pruned = pr.prune(weights, self.sparsity, score=self.score, pattern=self.pattern, budget=self.budget,
+                          stats=stats, solver=self.solver)
+        with torch.no_grad():
+            for name, W in pruned.state_dict().items():
+                self.layers[name].weight.copy_(torch.from_numpy(W))
+                self.masks[name] = torch.from_numpy(W != 0)
+        self._now = self.sparsity
+        self.apply()
+        self.report = pruned.report
+        return self
+
+    def to_model(self):
+        """The module's parameters and buffers as a PrunedModel, ready to save: pruned layers sparse, others dense."""
+        layers, shapes, report = {}, {}, pr.Report()
+        pruned = {f"{name}.weight" if name else "weight": name for name in self.layers}
+        for key, tensor in self.module.state_dict().items():
+            array = tensor.detach().cpu().numpy()
+            shapes[key] = array.shape
+            if key not in pruned:
+                layers[key] = array.copy()
+                continue
+            W = np.ascontiguousarray(array.reshape(len(array), -1))
+            layers[key] = apply_mask(W, W != 0)
+            form, size = pr.smallest_format(layers[key])
+            nnz = int(layers[key].nnz)
+            report.append({"name": key, "shape": array.shape, "nnz": nnz, "sparsity": 1 - nnz / W.size,
+                           "format": form, "bytes_before": W.nbytes, "bytes_after": size})
+        return pr.PrunedModel(layers, shapes, report)
+
+    def finalize(self, *, batches=_BATCHES, samples=None):
+        """A copy of the module for inference, with sparse layers wherever one is faster than the dense layer.
+
+        Rows() and Columns() first shrink nn.Sequential modules (see shrink). Every pruned layer is then timed, dense
+        and sparse, at each of `batches` (rows of input; images for convolutions, of the size seen in `samples`, a
+        batch of the module's input) and runs the faster product for the batch it gets. A layer where dense always won
+        stays as it is. `self.report` says what was chosen: kernels by batch, and "dense fallback" counts.
+        """
+        module = copy.deepcopy(self.module).eval()
+        if isinstance(self.pattern, (pr.Rows, pr.Columns)) and isinstance(module, nn.Sequential):
+            module = shrink(module)
+        sizes = _image_sizes(module, samples)
+        self.report = pr.Report()
+        for name in self.layers:
+            layer = module.get_submodule(name)
+            kind = SparseLinear if isinstance(layer, nn.Linear) else SparseConv2d
+            sparse = kind.from_dense(layer)
+            times = _measure(layer, sparse, batches, sizes.get(name))
+            sparse.kernels = {batch: min(t, key=t.get) for batch, t in times.items()}
+            fallback = [batch for batch, kernel in sparse.kernels.items() if kernel == "dense"]
+            if len(fallback) < len(times) or not times:
+                module = _replace(module, name, sparse)
+            W = layer.weight.detach().numpy().reshape(len(layer.weight), -1)
+            form, size = pr.smallest_format(sparse.matrix())
+            entry = {"name": name, "shape": tuple(layer.weight.shape), "nnz": sparse.nnz,
+                     "sparsity": 1 - sparse.nnz / W.size, "format": form, "bytes_before": W.nbytes,
+                     "bytes_after": size, "dense fallback": len(fallback)}
+            entry.update({f"kernel@{batch}": kernel for batch, kernel in sparse.kernels.items()})
+            entry.update({f"speedup@{b}": t["dense"] / min(t.values()) for b, t in times.items()})
+            self.report.append(entry)
+        return module
+
+    def _matrix(self, name):
+        weight = self.layers[name].weight.detach().numpy()
+        return weight.reshape(len(weight), -1)
+
+    def _gradient(self, name):
+        grad = self.layers[name].weight.grad
+        return None if grad is None else grad.detach().numpy().reshape(len(grad), -1)
+
+    def _stats(self, name):
+        if self._moved:
+            return self._moved[name]
+        stats, grad = self.stats.get(name), self._gradient(name)
+        if grad is None:
+            return stats
+        return grad if stats is None else stats.with_grad(grad)
+
+
+def prune_with_rewinding(module, train, sparsity, *, rounds=3, rewind=None, **options):
+    """Iterative magnitude pruning with rewinding (Frankle & Carbin, 2019; Renda et al., 2020).
+
+    Each round trains, prunes to 1 - (1 - sparsity)^(round / rounds), sets the parameters back and masks them; a last
+    training follows. train(module, pruner) trains in place and calls pruner.apply() after each step (or
+    pruner.attach(optimizer), then pruner.detach()). rewind: the state dict to go back to; default: as given.
+    options go to Pruner. Returns the Pruner.
+    """
+    start = copy.deepcopy(module.state_dict() if rewind is None else rewind)
+    pruner = Pruner(module, sparsity, schedule=lambda step: pruner._now, **options)
+    for round_ in range(1, rounds + 1):
+        train(module, pruner)
+        pruner.update(1 - (1 - sparsity) ** (round_ / rounds))
+        module.load_state_dict(start)
+        pruner.apply()
+    train(module, pruner)
+    pruner.apply()
+    return pruner
+
+
+# ---------------------------------------------------------------- sparse layers
+
+class _Sparse(nn.Module):
+    """A weight matrix held as CSR buffers; prepared layouts are made on demand and never saved or copied."""
+
+    def __init__(self, matrix, bias=None):
+        super().__init__()
+        matrix = sp.csr_array(matrix)
+        self.shape = matrix.shape
+        self.register_buffer("indptr", torch.from_numpy(matrix.indptr.astype(np.int32)))
+        self.register_buffer("indices", torch.from_numpy(matrix.indices.astype(np.int32)))
+        self.register_buffer("values", torch.from_numpy(np.array(matrix.data)))
+        self.register_buffer("bias", None if bias is None else bias.detach().clone())
+        self.kernels = {}
+        self._made = {}
+
+    @property
+    def nnz(self):
+        return self.values.numel()
+
+    def matrix(self):
+        """The weights (out, in) as a csr_array on the layer's own buffers."""
+        if "csr" not in self._made:
+            parts = (self.values.numpy(), self.indices.numpy(), self.indptr.numpy())
+            self._made["csr"] = sp.csr_array(parts, shape=self.shape)
+        return self._made["csr"]
+
+    def _dense(self):
+        if "dense" not in self._made:
+            self._made["dense"] = torch.from_numpy(self.matrix().toarray())
+        return self._made["dense"]
+
+    def _operand(self, columns):
+        """What sc.matmul multiplies by for an input of this many columns."""
+        if not hasattr(ops, "prepare"):
+            return self.matrix()
+        # One layout for a vector, one for everything wider.
+        key = 1 if columns == 1 else 64
+        if key not in self._made:
+            self._made[key] = ops.prepare(self.matrix(), columns=key)
+        return self._made[key]
+
+    def _kernel(self, batch):
+        """The product chosen at the measured batch nearest in ratio; sparse where nothing was measured."""
+        if not self.kernels:
+            return "sparse"
+        return self.kernels[min(self.kernels, key=lambda b: abs(np.log(b / max(1, batch))))]
+
+    def product(self, X):
+        """weights @ X for a tensor X (in, columns), differentiable in X."""
+        return _Product.apply(X, self) if X.requires_grad and torch.is_grad_enabled() else self._multiply(X)
+
+    def _multiply(self, X):
+        X = X.detach().numpy()
+        if X.shape[1] == 1:
+            return torch.from_numpy(ops.matmul(self._operand(1), X[:, 0])).unsqueeze(1)
+        return torch.from_numpy(ops.matmul(self._operand(X.shape[1]), X))
+
+    def __getstate__(self):
+        return {**self.__dict__, "_made": {}}
+
+    def __deepcopy__(self, memo):
+        clone = self.__class__.__new__(self.__class__)
+        memo[id(self)] = clone
+        clone.__dict__.update(copy.deepcopy(self.__getstate__(), memo))
+        return clone
+
+    def _apply(self, fn, recurse=True):
+        self._made = {}
+        super()._apply(fn, recurse)
+        if self.values.device.type != "cpu":
+            raise ValueError(f"sparse layers run on the CPU; got device {self.values.device}")
+        return self
+
+    def _load_from_state_dict(self, state, prefix, *rest):
+        # A saved layer may hold another number of weights than this one.
+        for name in ("indices", "values"):
+            saved = state.get(prefix + name)
+            if saved is not None:
+                setattr(self, name, torch.empty_like(saved))
+        self._made = {}
+        super()._load_from_state_dict(state, prefix, *rest)
+        self._made = {}
+
+
+class _Product(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, X, layer):
+        ctx.layer = layer
+        return layer._multiply(X)
+
+    @staticmethod
+    def backward(ctx, grad):
+        return torch.from_numpy(ops.matmul(ctx.layer.matrix().T, grad.numpy())), None
+
+
+class SparseLinear(_Sparse):
+    """y = x W' + b with W a sparse (out_features, in_features) matrix; for inference, differentiable in x."""
+
+    @classmethod
+    def from_dense(cls, layer):
+        """From an nn.Linear with zeros in its weight."""
+        W = np.ascontiguousarray(layer.weight.detach().numpy())
+        return cls(apply_mask(W, W != 0), layer.bias)
+
+    def forward(self, x):
+        if x.shape[-1] != self.shape[1]:
+            raise ValueError(f"x has {x.shape[-1]} features; the layer has {self.shape[1]} columns")
+        rows = x.reshape(-1, x.shape[-1])
+        if self._kernel(rows.shape[0]) == "dense":
+            return F.linear(x, self._dense(), self.bias)
+        # Features go down, samples across: the outcome of one sparse layer is what the next one reads, untransposed.
+        y = self.product(rows.T)
+        if self.bias is not None:
+            y += self.bias[:, None]
+        return y.T.reshape(*x.shape[:-1], self.shape[0])
+
+    def extra_repr(self):
+        return f"in_features={self.shape[1]}, out_features={self.shape[0]}, nnz={self.nnz}"
+
+
+class SparseConv2d(_Sparse):
+    """nn.Conv2d with a sparse weight: 1x1 convolutions multiply the input as it lies, others its unfolded patches."""
+
+    def __init__(self, matrix, bias, kernel_size, stride, padding, dilation):
+        super().__init__(matrix, bias)
+        self.kernel_size, self.stride, self.padding, self.dilation = kernel_size, stride, padding, dilation
+
+    @classmethod
+    def from_dense(cls, layer):
+        """From an nn.Conv2d with zeros in its weight: groups=1, zero padding given in numbers."""
+        W = np.ascontiguousarray(layer.weight.detach().numpy().reshape(layer.out_channels, -1))
+        return cls(apply_mask(W, W != 0), layer.bias, layer.kernel_size, layer.stride, layer.padding, layer.dilation)
+
+    def forward(self, x):
+        channels = self.shape[1] // (self.kernel_size[0] * self.kernel_size[1])
+        if x.ndim != 4 or x.shape[1] != channels:
+            raise ValueError(f"x has shape {tuple(x.shape)}; the layer reads (batch, {channels}, height, width)")
+        if self._kernel(x.shape[0]) == "dense":
+            W = self._dense().reshape(self.shape[0], channels, *self.kernel_size)
+            return F.conv2d(x, W, self.bias, self.stride, self.padding, self.dilation)
+        height, width = (
+            (size + 2 * p - d * (k - 1) - 1) // s + 1
+            for size, k, s, p, d in zip(x.shape[2:], self.kernel_size, self.stride, self.padding, self.dilation))
+        if self.kernel_size == (1, 1) and self.stride == (1, 1) and self.padding == (0, 0):
+            patches = x.reshape(x.shape[0], channels, -1)
+        else:
+            patches = F.unfold(x, self.kernel_size, self.dilation, self.padding, self.stride)
+        y = torch.stack([self.product(image) for image in patches])
+        if self.bias is not None:
+            y += self.bias[:, None]
+        return y.reshape(x.shape[0], self.shape[0], height, width)
+
+    def extra_repr(self):
+        return f"out_channels={self.shape[0]}, kernel_size={self.kernel_size}, nnz={self.nnz}"
+
+
+def _measure(dense, sparse, batches, size):
+    """{batch: {"dense": seconds, "sparse": seconds}}, medians of interleaved runs."""
+    times = {}
+    generator = torch.Generator().manual_seed(0)
+    for batch in batches:
+        if isinstance(dense, nn.Linear):
+            # As this layer's input arrives from a sparse layer before it: features down, samples across.
+            x = torch.rand(dense.in_features, batch, generator=generator).T
+        elif size is not None:
+            x = torch.rand(batch, dense.in_channels, *size, generator=generator)
+        else:
+            return {}
+        x = x.to(dense.weight.dtype)
+        runs = {"dense": (dense, x.contiguous(), []), "sparse": (sparse, x, [])}
+        with torch.no_grad():
+            started = time.perf_counter()
+            for turn in range(50):
+                for layer, given, seconds in runs.values():
+                    begin = time.perf_counter()
+                    layer(given)
+                    seconds.append(time.perf_counter() - begin)
+                if turn >= 8 and time.perf_counter() - started > 0.3:
+                    break
+        # The first turns build layouts and wake threads.
+        times[batch] = {kind: float(np.median(seconds[2:])) for kind, (_, _, seconds) in runs.items()}
+    return times
+
+
+def _image_sizes(module, samples):
+    """{convolution: (height, width) of its input} when `module` runs on samples."""
+    sizes = {}
+    if samples is None:
+        return sizes
+    hooks = [layer.register_forward_pre_hook(
+        functools.partial(_named_hook, lambda n, _, inputs: sizes.__setitem__(n, tuple(inputs[0].shape[2:])), name))
+        for name, layer in module.named_modules() if isinstance(layer, nn.Conv2d)]
+    with torch.no_grad():
+        module(samples)
+    for handle in hooks:
+        handle.remove()
+    return sizes
+
+
+def _replace(module, name, layer):
+    """`module` with the named submodule replaced; an empty name means the module itself."""
+    if not name:
+        return layer
+    parent, _, last = name.rpartition(".")
+    setattr(module.get_submodule(parent), last, layer)
+    return module
+
+
+# ---------------------------------------------------------------- structured pruning and files
+
+_ELEMENTWISE = (nn.ReLU, nn.LeakyReLU, nn.ELU, nn.GELU, nn.SiLU, nn.Sigmoid, nn.Tanh, nn.Softplus, nn.Hardtanh,
+                nn.ReLU6, nn.Identity, nn.Dropout)
+_POOLING = (nn.MaxPool2d, nn.AvgPool2d)
+
+
+def shrink(module):
+    """A copy of an nn.Sequential without the units whose weights are all zero, or whom the next layer never reads.
+
+    Works through Linear and plain Conv2d layers with elementwise activations, pooling and Flatten between them; a
+    chain ends at anything else. Names of layers stay. Outputs are the same to rounding.
+    """
+    module = copy.deepcopy(module).eval()
+    chain, between = [], []
+
+    def cut():
+        if len(chain) > 1:
+            _shrink_chain(chain, between)
+        chain.clear()
+        between.clear()
+
+    for layer in module:
+        plain = isinstance(layer, nn.Linear) or (isinstance(layer, nn.Conv2d) and layer.groups == 1)
+        after_images = bool(chain) and isinstance(chain[-1], nn.Conv2d)
+        if plain:
+            flat = after_images and any(isinstance(between_, nn.Flatten) for between_ in between[-1])
+            if after_images and flat != isinstance(layer, nn.Linear):
+                cut()
+            chain.append(layer)
+            between.append([])
+        elif chain and (isinstance(layer, _ELEMENTWISE) or after_images and _keeps_channels(layer)):
+            between[-1].append(layer)
+        else:
+            cut()
+    cut()
+    return module
+
+
+def _keeps_channels(layer):
+    """Pooling that maps constants to themselves, or the flattening of (batch, channels, height, width)."""
+    if isinstance(layer, nn.Flatten):
+        return layer.start_dim == 1 and layer.end_dim == -1
+    return isinstance(layer, _POOLING) and layer.padding in (0, (0, 0))
+
+
+def _shrink_chain(chain, between):
+    def activation(layers):
+        def apply(b):
+            x = torch.from_numpy(b)
+            for layer in layers:
+                x = layer(x) if isinstance(layer, _ELEMENTWISE) else x
+            return x.numpy()
+
+        return apply
+
+    pairs = [(layer.weight.detach().numpy(), None if layer.bias is None else layer.bias.detach().numpy())
+             for layer in chain]
+    with torch.no_grad():
+        small, _ = pr.shrink(pairs, [activation(layers) for layers in between[:-1]])
+    for layer, (W, b) in zip(chain, small):
+        layer.weight = nn.Parameter(torch.from_numpy(np.ascontiguousarray(W)), requires_grad=False)
+        if b is not None:
+            layer.bias = nn.Parameter(torch.from_numpy(b), requires_grad=False)
+        if isinstance(layer, nn.Linear):
+            layer.out_features, layer.in_features = W.shape
+        else:
+            layer.out_channels, layer.in_channels = W.shape[:2]
+
+
+def load_pruned(module, model):
+    """Put the arrays of a PrunedModel (see Pruner.to_model and sc.io.load_model) into a module of the same names."""
+    state = {name: torch.from_numpy(np.ascontiguousarray(array)) for name, array in model.state_dict().items()}
+    module.load_state_dict(state)
+    return module

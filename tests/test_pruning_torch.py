@@ -1,0 +1,273 @@
+"""Pruning torch modules: masks that follow the optimizer, calibration by hooks, sparse layers for inference."""
+import copy
+import io
+import pickle
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+from torch import nn  # noqa: E402
+
+import sparsecore.pruning as pr  # noqa: E402
+from sparsecore.integrations import torch as sct  # noqa: E402
+
+
+def mlp(seed=0):
+    torch.manual_seed(seed)
+    return nn.Sequential(nn.Linear(20, 64), nn.ReLU(), nn.Linear(64, 32), nn.ReLU(), nn.Linear(32, 4))
+
+
+def convnet(seed=0, bias=True):
+    torch.manual_seed(seed)
+    return nn.Sequential(nn.Conv2d(3, 8, 3, padding=1, bias=bias), nn.ReLU(), nn.MaxPool2d(2),
+                         nn.Conv2d(8, 6, 1, bias=bias), nn.ReLU(), nn.Conv2d(6, 5, 3, stride=2, dilation=1), nn.ReLU(),
+                         nn.Flatten(), nn.Linear(5 * 9, 4))
+
+
+def data(n=200, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    x = torch.randn(n, 20, generator=generator)
+    return x, (x[:, :4] + 0.3 * torch.randn(n, 4, generator=generator)).argmax(1)
+
+
+def train(net, steps=30, pruner=None, attach=True):
+    x, y = data()
+    optimizer = torch.optim.Adam(net.parameters(), lr=0.01)
+    if pruner is not None and attach:
+        pruner.attach(optimizer)
+    for _ in range(steps):
+        optimizer.zero_grad()
+        nn.functional.cross_entropy(net(x), y).backward()
+        optimizer.step()
+    if pruner is not None and attach:
+        pruner.detach()
+    return net
+
+
+def zeros(layer):
+    return int((layer.weight == 0).sum())
+
+
+def test_masks_follow_the_optimizer_along_a_schedule():
+    net = mlp()
+    pruner = sct.Pruner(net, 0.9, schedule=pr.cubic(0.9, 20), exclude="4")
+    train(net, 30, pruner)
+    assert zeros(net[0]) == round(0.9 * 1280) and zeros(net[2]) == round(0.9 * 2048) and zeros(net[4]) == 0
+    train(net, 3)
+    assert zeros(net[0]) < round(0.9 * 1280)  # detached: weights are free again
+
+
+@pytest.mark.parametrize("score", ["movement", "taylor", "snip"])
+def test_scores_that_read_gradients(score):
+    net = mlp()
+    train(net, 12, sct.Pruner(net, 0.5, score=score, schedule=pr.one_shot(0.5, begin=5), every=2))
+    assert zeros(net[0]) == 640
+
+
+def test_global_budget_meets_the_total():
+    net = mlp()
+    sct.Pruner(net, 0.8, budget=pr.global_).update(0.8)
+    total = sum(layer.weight.numel() for layer in net if isinstance(layer, nn.Linear))
+    assert sum(zeros(layer) for layer in net if isinstance(layer, nn.Linear)) == round(0.8 * total)
+
+
+def test_calibration_by_hooks_is_the_gram_of_the_inputs():
+    net = mlp()
+    x, _ = data()
+    stats = sct.calibrate(net, torch.split(x, 33))
+    np.testing.assert_allclose(stats["0"].gram, x.double().T @ x.double(), rtol=1e-6)
+    hidden = torch.relu(net[0](x)).detach().double()
+    np.testing.assert_allclose(stats["2"].gram, hidden.T @ hidden, rtol=1e-5)
+    assert net.training and stats["4"].count == 200
+
+
+def test_calibrated_convolution_predicts_its_output_error():
+    net = convnet(bias=False)
+    x = torch.randn(10, 3, 14, 14)
+    stats = sct.calibrate(net, [(x, None)])
+    W = net[0].weight.detach().numpy()
+    W_hat = pr.prune({"w": W}, 0.5).state_dict()["w"]
+    other = copy.deepcopy(net[0])
+    other.weight.data = torch.from_numpy(W_hat)
+    lost = float(((net[0](x) - other(x)) ** 2).sum().detach())
+    assert pr.error(W, W_hat, stats["0"], damp=0) == pytest.approx(lost, rel=1e-4)
+
+
+@pytest.mark.parametrize("method", ["wanda", "obs", "sparsegpt", "alps"])
+def test_one_shot_with_every_solver(method):
+    net = train(mlp())
+    x, _ = data()
+    expected = net(x).detach()
+    plain = sct.Pruner(copy.deepcopy(net), 0.6).prune().module(x)
+    pruner = sct.Pruner(net, 0.6, score=method).calibrate([x]).prune()
+    assert zeros(net[0]) == 768 and pruner.report["0"]["error"] > 0
+    if method != "wanda":
+        assert ((net(x) - expected) ** 2).mean() < ((plain - expected) ** 2).mean()
+    train(net, 3, pruner)
+    assert zeros(net[0]) == 768
+
+
+@pytest.mark.parametrize("batch", [1, 5, 64])
+def test_sparse_layers_give_the_dense_results(batch):
+    net = mlp()
+    sct.Pruner(net, 0.9).update(0.9)
+    sparse = nn.Sequential(*(sct.SparseLinear.from_dense(m) if isinstance(m, nn.Linear) else m for m in net))
+    x = torch.randn(batch, 20)
+    torch.testing.assert_close(sparse(x), net(x), rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(sparse(x[:, None, :]), net(x[:, None, :]), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_sparse_convolutions_give_the_dense_results(dtype):
+    net = convnet().to(dtype)
+    sct.Pruner(net, 0.7).update(0.7)
+    sparse = nn.Sequential(*(sct.SparseConv2d.from_dense(m) if isinstance(m, nn.Conv2d) else m for m in net))
+    x = torch.randn(4, 3, 14, 14, dtype=dtype)[:, :, :, :14]
+    torch.testing.assert_close(sparse[:6](x), net[:6](x), rtol=1e-5, atol=1e-6)
+
+
+def test_sparse_layers_are_differentiable_in_their_input():
+    layer = nn.Linear(20, 7)
+    sct.Pruner(layer, 0.5).update(0.5)
+    sparse = sct.SparseLinear.from_dense(layer)
+    grads = []
+    for f in (layer, sparse):
+        x = data(9)[0].requires_grad_()
+        (f(x) ** 2).sum().backward()
+        grads.append(x.grad)
+    torch.testing.assert_close(*grads, rtol=1e-5, atol=1e-6)
+
+
+def finalized():
+    net = mlp()
+    pruner = sct.Pruner(net, 0.9)
+    pruner.update(0.9)
+    fast = pruner.finalize(batches=(1, 16))
+    # Which product is faster depends on the machine; what follows is about the sparse one.
+    for i in (0, 2, 4):
+        fast[i] = sct.SparseLinear.from_dense(net[i])
+    return net, fast
+
+
+@pytest.mark.parametrize("how", ["pickle", "deepcopy", "save", "state"])
+def test_finalized_modules_travel(how):
+    _, fast = finalized()
+    x = data()[0]
+    expected = fast(x)
+    if how == "pickle":
+        other = pickle.loads(pickle.dumps(fast))
+    elif how == "deepcopy":
+        other = copy.deepcopy(fast)
+    elif how == "save":
+        file = io.BytesIO()
+        torch.save(fast, file)
+        file.seek(0)
+        other = torch.load(file, weights_only=False)
+    else:
+        other = finalized()[1]
+        blank = mlp(1)
+        sct.Pruner(blank, 0.5).update(0.5)
+        for i in (0, 2, 4):
+            other[i] = sct.SparseLinear.from_dense(blank[i])
+        other.load_state_dict(fast.state_dict())
+    assert torch.equal(other(x), expected)
+
+
+def test_finalize_reports_its_choice_and_changes_nothing_else():
+    net = mlp()
+    pruner = sct.Pruner(net, 0.9)
+    pruner.update(0.9)
+    before = copy.deepcopy(net.state_dict())
+    fast = pruner.finalize(batches=(1, 16))
+    x = data()[0]
+    torch.testing.assert_close(fast(x), net(x), rtol=1e-5, atol=1e-6)
+    assert all(torch.equal(a, b) for a, b in zip(before.values(), net.state_dict().values()))
+    for entry in pruner.report:
+        chosen = [entry["kernel@1"], entry["kernel@16"]]
+        assert entry["dense fallback"] == chosen.count("dense")
+        kept_dense = isinstance(fast.get_submodule(entry["name"]), nn.Linear)
+        assert kept_dense == (chosen == ["dense", "dense"])
+
+
+def test_a_layer_chosen_dense_for_some_batches_uses_both():
+    layer = nn.Linear(20, 6)
+    sct.Pruner(layer, 0.5).update(0.5)
+    sparse = sct.SparseLinear.from_dense(layer)
+    sparse.kernels = {1: "sparse", 64: "dense"}
+    for n in (1, 3, 100):
+        x = data(n)[0]
+        torch.testing.assert_close(sparse(x), layer(x), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("pattern", [pr.Rows(), pr.Columns()])
+def test_structured_pruning_shrinks_an_mlp(pattern):
+    net = train(mlp())
+    pruner = sct.Pruner(net, 0.5, pattern=pattern, exclude="4")
+    pruner.update(0.5)
+    x = data()[0]
+    small = sct.shrink(net)
+    torch.testing.assert_close(small(x), net(x), rtol=1e-4, atol=1e-5)
+    if isinstance(pattern, pr.Rows):
+        assert small[0].weight.shape == (32, 20) and small[2].weight.shape == (16, 32)
+        assert small[4].weight.shape == (4, 16)
+    else:
+        assert small[0].weight.shape == (32, 20) and small[2].weight.shape == (32, 32)
+    torch.testing.assert_close(pruner.finalize(batches=(4,))(x), net(x), rtol=1e-4, atol=1e-5)
+
+
+def test_structured_pruning_shrinks_a_convnet():
+    net = convnet()
+    sct.Pruner(net, 0.5, pattern=pr.Rows(), exclude="8").update(0.5)
+    x = torch.randn(3, 3, 14, 14)
+    small = sct.shrink(net)
+    assert small[0].weight.shape == (4, 3, 3, 3) and small[3].weight.shape == (3, 4, 1, 1)
+    assert small[8].in_features == small[5].out_channels * 9
+    torch.testing.assert_close(small(x), net(x), rtol=1e-4, atol=1e-5)
+
+
+def test_units_that_became_constants_move_into_the_next_bias():
+    net = mlp()
+    with torch.no_grad():
+        net[0].weight[:40] = 0
+        net[0].bias[:40] = torch.linspace(-1, 1, 40)
+    small = sct.shrink(net)
+    assert small[0].out_features == 24
+    torch.testing.assert_close(small(data()[0]), net(data()[0]), rtol=1e-4, atol=1e-5)
+
+
+def test_rewinding_ends_sparse_and_started_from_the_same_weights():
+    net = mlp()
+    starts = []
+
+    def run(module, pruner):
+        starts.append({k: v.clone() for k, v in module.state_dict().items()})
+        train(module, 5, pruner)
+
+    sct.prune_with_rewinding(net, run, 0.8, rounds=2)
+    assert zeros(net[0]) == 1024 and len(starts) == 3
+    kept = starts[2]["0.weight"] != 0
+    assert torch.equal(starts[2]["0.weight"][kept], starts[0]["0.weight"][kept])
+    assert int((~(starts[1]["0.weight"] != 0)).sum()) == round((1 - 0.2**0.5) * 1280)
+
+
+def test_to_model_and_back():
+    net = mlp()
+    pruner = sct.Pruner(net, 0.9)
+    pruner.update(0.9)
+    model = pruner.to_model()
+    other = sct.load_pruned(mlp(5), model)
+    assert all(torch.equal(a, b) for a, b in zip(net.state_dict().values(), other.state_dict().values()))
+    assert model.report["0.weight"]["nnz"] == 128
+
+
+def test_errors_say_what_is_wrong():
+    with pytest.raises(ValueError, match="1.2"):
+        sct.Pruner(mlp(), 1.2)
+    with pytest.raises(ValueError, match="include"):
+        sct.Pruner(nn.ReLU(), 0.5)
+    sparse = sct.SparseLinear.from_dense(nn.Linear(4, 3))
+    with pytest.raises(ValueError, match="5 features.*4 columns"):
+        sparse(torch.zeros(2, 5))
+    with pytest.raises(ValueError, match="wanda"):
+        sct.Pruner(mlp(), 0.5, score="wanda").prune()
