@@ -68,6 +68,7 @@ struct sc_spgemm_kernels {
 struct sc_bracket { int64_t over_hi, from_hi, over_lo, from_lo, kept; uint64_t top; };
 struct sc_select_kernels {
     void (*keys[3])(const void *x, int64_t n, void *out);
+    void (*sample[3])(const void *x, int64_t n, int64_t m, void *out);
     void (*bracket[3])(const void *x, int64_t n, uint64_t lo, uint64_t hi, void *out, int64_t room,
                        struct sc_bracket *b);
     void (*histogram[3])(const void *x, int64_t n, uint64_t lo, uint64_t hi, int shift, int64_t *bins);

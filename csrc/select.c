@@ -69,8 +69,9 @@ static void sample_ranks(int64_t k, int64_t n, int64_t m, int64_t *up, int64_t *
 /* ---- one array in cache, serial ------------------------------------------------------------- */
 
 #define SMALL 768    /* picked at once */
+#define MARGIN 64    /* of a buffer, left free for whole vectors */
 
-/* The closed range a..b that holds the k-th is narrowed by histograms until few enough lie in it. */
+/* The closed range a..b that holds the k-th becomes the bin that does; true when it holds few enough, or one key. */
 static int narrow(uint64_t *a, uint64_t *b, int64_t k, int64_t *above, int64_t few, int64_t *bins, int shift,
                   int64_t *inside)
 {
@@ -101,16 +102,30 @@ static void sample_bracket(int width, const char *x, int64_t n, int64_t k, char 
                            uint64_t *hi)
 {
     const struct sc_select_kernels *s = sc_kernels()->select;
-    size_t size = (size_t)2 << width;
     int64_t m = SC_MIN(n > 65536 ? 4096 : 512, room), up, down, a, e;
-    for (int64_t i = 0; i < m; i++) {
-        int64_t from = (int64_t)((__int128)i * n / m), to = (int64_t)((__int128)(i + 1) * n / m);
-        int64_t at = from + (int64_t)(mix((uint64_t)i) % (uint64_t)SC_MAX(1, to - from));
-        s->keys[width](x + (size_t)at * size, 1, buffer + (size_t)i * size);
-    }
+    s->sample[width](x, n, m, buffer);
     sample_ranks(k, n, m, &up, &down);
     *hi = up ? s->pick[width](buffer, m, up, &a, &e) : key_last(width);
     *lo = down <= m ? s->pick[width](buffer, m, down, &a, &e) : 0;
+}
+
+/* The k-th of n is among the b->kept keys in buffer.  A wide guess is narrowed to what rows alike would need. */
+static int pick_inside(int width, int64_t n, int64_t k, const struct sc_bracket *b, struct sc_guess *guess, void *buffer,
+                       struct sc_found *f)
+{
+    const struct sc_select_kernels *s = sc_kernels()->select;
+    int64_t rank = k - b->from_hi, a, e;
+    f->key = s->pick[width](buffer, b->kept, rank, &f->above, &f->equal);
+    f->above += b->from_hi;
+    if (guess) {
+        double p = (double)k / (double)n;
+        int64_t reach = (int64_t)(1.25 * SIGMAS * sqrt((double)n * p * (1 - p))) + 4;
+        if (b->kept > 3 * reach) {
+            if (rank > reach) guess->hi = s->pick[width](buffer, b->kept, rank - reach, &a, &e);
+            if (rank + reach <= b->kept) guess->lo = s->pick[width](buffer, b->kept, rank + reach, &a, &e);
+        }
+    }
+    return SC_OK;
 }
 
 int sc_kth_serial(int width, const void *x, int64_t n, int64_t k, struct sc_guess *guess, void *buffer, int64_t room,
@@ -130,11 +145,7 @@ int sc_kth_serial(int width, const void *x, int64_t n, int64_t k, struct sc_gues
         *top = SC_MAX(*top, b.top);
         int where = decide(&b, k, guess->lo, guess->hi, f);
         if (where == FOUND) return SC_OK;
-        if (where == INSIDE && b.kept <= room) {
-            f->key = s->pick[width](buffer, b.kept, k - b.from_hi, &f->above, &f->equal);
-            f->above += b.from_hi;
-            return SC_OK;
-        }
+        if (where == INSIDE && b.kept <= room) return pick_inside(width, n, k, &b, guess, buffer, f);
     }
     sample_bracket(width, x, n, k, buffer, room, &lo, &hi);
     if (guess) *guess = (struct sc_guess){1, lo, hi};
@@ -144,11 +155,7 @@ int sc_kth_serial(int width, const void *x, int64_t n, int64_t k, struct sc_gues
         *top = SC_MAX(*top, b.top);
         int where = decide(&b, k, lo, hi, f);
         if (where == FOUND) return SC_OK;
-        if (where == INSIDE && b.kept <= room) {
-            f->key = s->pick[width](buffer, b.kept, k - b.from_hi, &f->above, &f->equal);
-            f->above += b.from_hi;
-            return SC_OK;
-        }
+        if (where == INSIDE && b.kept <= room) return pick_inside(width, n, k, &b, guess, buffer, f);
         if (round == 2) return SC_CHANGED;
         uint64_t from = where == ABOVE ? hi + 1 : where == BELOW ? 0 : lo + 1;
         uint64_t to = where == ABOVE ? last : where == BELOW ? lo - 1 : hi - 1;
@@ -157,8 +164,9 @@ int sc_kth_serial(int width, const void *x, int64_t n, int64_t k, struct sc_gues
             int shift = range_shift(from, to);
             memset(bins, 0, sizeof bins);
             s->histogram[width](x, n, from, to, shift, bins);
-            done = narrow(&from, &to, k, &above, room, bins, shift, &inside);
+            done = narrow(&from, &to, k, &above, room - MARGIN, bins, shift, &inside);
         }
+        if (from == to) { *f = (struct sc_found){from, above, inside}; return SC_OK; }
         open_range(from, to, &lo, &hi);
     }
 }
@@ -253,10 +261,9 @@ static int64_t take_sample(const struct pieces *p, const int64_t *begin, int64_t
 {
     const struct sc_select_kernels *s = sc_kernels()->select;
     size_t size = (size_t)2 << p->width;
-    int64_t m = 0;
+    int64_t m = 0, step = p->values / runs;
     for (int64_t i = 0; i < runs; i++) {
-        int64_t from = (int64_t)((__int128)i * p->values / runs), to = (int64_t)((__int128)(i + 1) * p->values / runs);
-        int64_t at = from + (int64_t)(mix((uint64_t)i) % (uint64_t)SC_MAX(1, to - from)), which, local;
+        int64_t at = i * step + (int64_t)(((unsigned __int128)mix((uint64_t)i) * (uint64_t)step) >> 64), which, local;
         locate(begin, p->n, at, &which, &local);
         const sc_dense *W = &p->W[which];
         int64_t r = local / W->cols, n = SC_MIN(RUN, W->cols), c = SC_MIN(local % W->cols, W->cols - n);
@@ -275,7 +282,6 @@ static int64_t take_sample(const struct pieces *p, const int64_t *begin, int64_t
 static int kth(const struct pieces *p, const int64_t *begin, int64_t k, int threads, char *pool, int64_t room,
                char *packs, int64_t *bins, struct sc_bracket *counts, struct sc_found *f)
 {
-    const struct sc_select_kernels *s = sc_kernels()->select;
     size_t size = (size_t)2 << p->width;
     int64_t all = room * threads, last = (int64_t)key_last(p->width);
     uint64_t top = 0, inf = sc_key_inf(p->W[0].val);
@@ -305,6 +311,7 @@ static int kth(const struct pieces *p, const int64_t *begin, int64_t k, int thre
         struct sc_bracket b = {0};
         memset(counts, 0, (size_t)threads * sizeof *counts);
         int status = everywhere(p, packs, visit_bracket, &pass, threads), full = 0;
+        int64_t kept = 0;
         if (status != SC_OK) return status;
         for (int t = 0; t < threads; t++) {
             b.over_hi += counts[t].over_hi;
@@ -313,18 +320,20 @@ static int kth(const struct pieces *p, const int64_t *begin, int64_t k, int thre
             b.from_lo += counts[t].from_lo;
             b.top = SC_MAX(b.top, counts[t].top);
             full |= counts[t].kept > room;
+            kept += counts[t].kept;
         }
         if (b.top > inf) return SC_IS_NAN;
         int where = decide(&b, k, pass.lo, pass.hi, f);
         if (where == FOUND) return SC_OK;
-        if (where == INSIDE && !full) {
+        if (where == INSIDE && !full && kept + 1024 <= all) {
             for (int t = 0; t < threads; t++) {
                 memmove(pool + (size_t)b.kept * size, pool + (size_t)(t * room) * size, (size_t)counts[t].kept * size);
                 b.kept += counts[t].kept;
             }
-            f->key = s->pick[p->width](pool, b.kept, k - b.from_hi, &f->above, &f->equal);
+            status = sc_kth_serial(p->width, pool, b.kept, k - b.from_hi, 0, pool + (size_t)b.kept * size, all - b.kept,
+                                   f, &top);
             f->above += b.from_hi;
-            return SC_OK;
+            return status;
         }
         if (round == 2) return SC_CHANGED;
         uint64_t from = where == ABOVE ? pass.hi + 1 : where == BELOW ? 0 : pass.lo + 1;
@@ -343,8 +352,9 @@ static int kth(const struct pieces *p, const int64_t *begin, int64_t k, int thre
                 total += bins[i];
             }
             if (above >= k || above + total < k) return SC_CHANGED;
-            done = narrow(&from, &to, k, &above, room, bins, pass.shift, &inside);
+            done = narrow(&from, &to, k, &above, room - 1024, bins, pass.shift, &inside);
         }
+        if (from == to) { *f = (struct sc_found){from, above, inside}; return SC_OK; }
         open_range(from, to, &pass.lo, &pass.hi);
     }
 }

@@ -142,7 +142,8 @@ static int do_part(const struct job *j, struct scratch *s, int64_t k)
     j->taken[k + 1] = at + above + quota;
     if (status != SC_OK) return status;
 
-    int64_t entire = at + above + quota <= sink->room;
+    int64_t end = at + above + quota;
+    int entire = end <= sink->room;
     for (int64_t r = q.r0; r < q.r1; r++) {
         int64_t i = r - q.r0;
         uint64_t *bits = s->larger + i * j->line;
@@ -154,7 +155,7 @@ static int do_part(const struct job *j, struct scratch *s, int64_t k)
             char *indices = sink->indices;
             at += kernels->compact[sink->wide][j->log_size](
                 bits, n, panel.data + i * panel.stride, q.c0, (char *)sink->data + (size_t)at * j->size,
-                indices ? indices + at * (sink->wide ? 8 : 4) : 0, sink->room - at);
+                indices ? indices + at * (sink->wide ? 8 : 4) : 0, end - at);
         } else {
             for (int64_t w = 0; w < words; w++) at += __builtin_popcountll(bits[w]);
         }

@@ -3,9 +3,9 @@
 #define SC_KERNELS_LANES_H
 #if SC_LEVEL >= 512
 
-#define LANES_k16 16
-#define LANES_k32 16
-#define LANES_k64 8
+#define NLANES_k16 16
+#define NLANES_k32 16
+#define NLANES_k64 8
 
 static inline __m512i load_k16(const uint16_t *p) { return _mm512_cvtepu16_epi32(_mm256_loadu_si256((const void *)p)); }
 static inline __m512i load_k32(const uint32_t *p) { return _mm512_loadu_si512(p); }
@@ -47,7 +47,7 @@ static inline uint64_t highest_k64(__m512i v) { return _mm512_reduce_max_epu64(v
 #define squeeze_k16 squeeze_k32
 #define highest_k16 highest_k32
 
-#define LANES SC_PASTE(LANES, KNAME)
+#define LANES SC_PASTE(NLANES, KNAME)
 #define K(name) SC_PASTE(name, KNAME)
 /* the mask of the first n lanes */
 static inline __mmask16 first_lanes(int64_t n) { return (__mmask16)((1u << n) - 1); }

@@ -9,8 +9,20 @@ static void SC_PASTE(keys, KNAME)(const void *x_, int64_t n, void *out_)
     for (int64_t i = 0; i < n; i++) out[i] = KEY_OF(x[i]);
 }
 
+/* out[i] = key of one of x[0:n], a pseudo-random one of the i-th of m equal stretches (m <= n, n < 2^50) */
+static void SC_PASTE(sample, KNAME)(const void *x_, int64_t n, int64_t m, void *out_)
+{
+    const KEY *x = x_;
+    KEY *out = out_;
+    uint64_t step = (uint64_t)(n / m);
+    for (int64_t i = 0; i < m; i++) {
+        int64_t at = i * n / m + (int64_t)(((unsigned __int128)mix((uint64_t)i) * step) >> 64);
+        out[i] = KEY_OF(x[at]);
+    }
+}
+
 /* Adds to b the numbers of keys > hi, >= hi, > lo and >= lo, and appends those with lo < key < hi to out while there
- * is room for `room` of them (b->kept counts on).  Strictly between: however many keys equal lo or hi, none is kept. */
+ * is room for `room` of them; b->kept goes on counting.  A full vector may be refused 16 before the room ends.  Strictly between: however many keys equal lo or hi, none is kept. */
 static void SC_PASTE(bracket, KNAME)(const void *x_, int64_t n, uint64_t lo_, uint64_t hi_, void *out_, int64_t room,
                                      struct sc_bracket *b)
 {
@@ -20,25 +32,21 @@ static void SC_PASTE(bracket, KNAME)(const void *x_, int64_t n, uint64_t lo_, ui
     KEY top = 0;
 #if SC_LEVEL >= 512
     __m512i off = K(all)(SIGN_OFF), vlo = K(all)(lo), vhi = K(all)(hi), vtop = _mm512_setzero_si512();
-    for (; i + LANES <= n && kept + LANES <= room; i += LANES) {
+    for (; i + LANES <= n; i += LANES) {
         __m512i v = _mm512_and_si512(K(load)(x + i), off);
         vtop = K(higher)(vtop, v);
-        __mmask16 gl = K(over)(v, vlo);
-        if (gl == 0) {
-            from_lo += _mm_popcnt_u32(K(same)(v, vlo));
-            continue;
-        }
-        __mmask16 el = K(same)(v, vlo), gh = K(over)(v, vhi), eh = K(same)(v, vhi);
-        over_lo += _mm_popcnt_u32(gl);
-        from_lo += _mm_popcnt_u32(gl | el);
-        over_hi += _mm_popcnt_u32(gh);
-        from_hi += _mm_popcnt_u32(gh | eh);
+        __mmask16 gl = K(over)(v, vlo), el = K(same)(v, vlo), gh = K(over)(v, vhi), eh = K(same)(v, vhi);
         __mmask16 in = gl & ~(gh | eh);
-        if (in) {
-            K(store)(out + kept, K(squeeze)(in, v));
-            kept += _mm_popcnt_u32(in);
-        }
+        over_lo += _mm_popcnt_u32(gl);
+        from_lo += _mm_popcnt_u32(el);
+        over_hi += _mm_popcnt_u32(gh);
+        from_hi += _mm_popcnt_u32(eh);
+        if (kept + LANES <= room) K(store)(out + kept, K(squeeze)(in, v));
+        kept += _mm_popcnt_u32(in);
     }
+    if (kept + LANES > room) kept = room + 1 + n;     /* the last vectors may be missing: too many */
+    from_lo += over_lo;
+    from_hi += over_hi;
     top = (KEY)K(highest)(vtop);
 #endif
     for (; i < n; i++) {
