@@ -89,12 +89,34 @@ struct sc_threshold_kernels {
     void (*groups[3])(const void *x, int64_t n, int64_t keep, int64_t group, uint64_t *bits, uint64_t *top);
 };
 
+/* Layouts for repeated products (sc_prepared).  A tile is block_rows x block_cols of the matrix.
+ *     C[0:block_rows, :] += tile(rb, kb) @ X[kb * block_cols : ...]     rows of X and C packed, `width` columns each
+ * tile[layout][vectors]: width is lanes * vectors, or 1 for vectors = 0; NULL where there is no such kernel. */
+enum { SC_PREPARED_VECTORS = 5 };
+typedef void sc_tile_fn(const sc_prepared *P, int64_t rb, int64_t kb, const void *X, void *C);
+/* Counts, then fills, one part of a layout: a block of rows, or with `by_columns` a block of columns of the layout
+ * (rows of A).  0 where A changed in between.  `scratch`: sc_prepare_scratch() bytes. */
+typedef void sc_count_part_fn(const sc_csr *A, const sc_prepared *P, int by_columns, int64_t part, void *scratch);
+typedef int sc_fill_part_fn(const sc_csr *A, const sc_prepared *P, int by_columns, int64_t part, void *scratch);
+struct sc_prepared_kernels {
+    int lanes[2];                                                     /* f32, f64 */
+    sc_tile_fn *tile[2][SC_NLAYOUT][SC_PREPARED_VECTORS];
+    int (*canonical[SC_NIDX])(const sc_csr *A, int64_t r0, int64_t r1);     /* do columns rise within every row? */
+    sc_count_part_fn *count[2][SC_NLAYOUT][SC_NIDX];
+    sc_fill_part_fn *fill[2][SC_NLAYOUT][SC_NIDX];
+    /* to[k, 0:width] = X[k0 + k, j0 : j0 + n], zeros beyond n; and C[r0 + r, j0 : j0 + n] = from[r, 0:n] */
+    void (*pack[2])(const sc_dense *X, int64_t k0, int64_t k1, int64_t j0, int64_t n, int64_t width, void *to);
+    void (*unpack[2])(const sc_dense *C, int64_t r0, int64_t r1, int64_t j0, int64_t n, int64_t width,
+                      const void *from);
+};
+
 #define SC_FAMILIES(X) \
     X(select)          \
     X(threshold)       \
     X(check)           \
     X(product)         \
-    X(spgemm)
+    X(spgemm)          \
+    X(prepared)
 
 struct sc_kernels {
 #define X(family) const struct sc_##family##_kernels *family;

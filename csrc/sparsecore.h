@@ -85,6 +85,34 @@ int sc_masked_matmul(const sc_csr *A, const sc_csr *B, const sc_csr *M, void *ou
 int sc_sddmm(const sc_csr *P, const void *X, const void *Y, int64_t n, int weights, void *out, int threads);
 
 /* ---- layouts for repeated products (prepare) ---------------------------------------------- */
+/* Tiles of block_rows x block_cols; tile (rb, kb) is number rb * blocks of columns + kb.  f32 and f64.
+ *
+ *   CSR16      one block of columns; start: indptr; index: 16-bit columns.
+ *   BLOCKED    start[tile]: first entry; heads[tile]: block_rows row numbers by falling count, then these counts;
+ *              index: 8-bit columns within the tile, row after row.
+ *   PATTERNED  rows by fours; the columns of a tile that meet a group are listed by their 4-bit row mask;
+ *              start[tile]: first column of the list and first entry; heads[tile]: 16 list lengths for every group;
+ *              index: 8-bit columns within the tile; values column by column.
+ *   BITMASK    one block of columns; start: indptr; heads: 16-bit masks of every row, low bit first.
+ *
+ * The contents are trusted: only sc_prepare_count and sc_prepare_fill make them. */
+enum sc_layout { SC_CSR16, SC_BLOCKED, SC_PATTERNED, SC_BITMASK, SC_NLAYOUT };
+typedef struct {
+    int64_t rows, cols, nnz, block_rows, block_cols;
+    int64_t *start;
+    void *heads, *index, *data;
+    enum sc_val val;
+    enum sc_layout layout;
+} sc_prepared;
+
+/* Sound (SC_OK), and then: *canonical, do the columns rise strictly within every row? */
+int sc_canonical(const sc_csr *A, int threads, int *canonical);
+/* start and heads of the layout of A (by_columns: of A.T) for given block sizes; *index_size entries of index. */
+int sc_prepare_count(const sc_csr *A, int by_columns, sc_prepared *P, int64_t *index_size, int threads);
+/* index and data of the same */
+int sc_prepare_fill(const sc_csr *A, int by_columns, const sc_prepared *P, int threads);
+/* C = P @ X; X and C with any strides */
+int sc_prepared_matmul(const sc_prepared *P, const sc_dense *X, const sc_dense *C, int threads);
 
 /* ---- structure: transpose, conversion, slicing, stacking ----------------------------------- */
 

@@ -40,6 +40,12 @@ def matmul(A, B, *, out=None, threads=None):
         result = _core.small_product(A, B, _threads.CROSSOVER)
         if result is not None:
             return result
+    if hasattr(A, "__sparse_matmul__"):
+        return A.__sparse_matmul__(B, out, threads)
+    if hasattr(B, "__sparse_matmul__"):     # A @ B = (B.T @ A.T).T
+        A = A if _args.is_sparse(A) else np.asarray(A)
+        result = B.T.__sparse_matmul__(A.T, None if out is None else out.T, threads)
+        return result.T if out is None else out
     sparse_A, sparse_B = _args.is_sparse(A), _args.is_sparse(B)
     if sparse_A and not sparse_B:
         return _sparse_dense(A, B, out, threads)

@@ -1,0 +1,89 @@
+/* C = P @ X for a prepared layout.
+ *
+ * X is packed once into panels of a few vectors' width, C is summed in tiles of block_rows that stay in cache, and a
+ * tile of C belongs to one task that adds its blocks of columns in order: the same bits on any number of threads. */
+#include "driver.h"
+
+#define TILE_BYTES (1 << 16)
+/* Packed panels of X that are worked on at once. */
+#define GROUP_BYTES ((int64_t)8 << 20)
+
+struct job {
+    const sc_prepared *P;
+    const sc_dense *X, *C;
+    const struct sc_prepared_kernels *k;
+    int val;                /* 0: f32, 1: f64 */
+    int64_t lanes, widest;  /* columns in the widest panel */
+    int64_t row_blocks, blocks, depth;   /* depth: rows of a packed panel */
+    size_t size;
+    char *packed;           /* NULL: X is a packed panel already */
+};
+
+static int64_t up(int64_t n, int64_t block) { return (n + block - 1) / block; }
+
+/* Columns of storage of the panel with n columns. */
+static int64_t panel_width(const struct job *job, int64_t n) { return n == 1 ? 1 : up(n, job->lanes) * job->lanes; }
+
+/* X[kb * block_cols : ..., j : j + n], packed */
+static void pack(const struct job *job, int64_t panel, int64_t j, int64_t n, int64_t kb)
+{
+    int64_t k0 = kb * job->P->block_cols, k1 = SC_MIN(job->P->cols, k0 + job->P->block_cols);
+    int64_t width = panel_width(job, n);
+    char *to = job->packed + (size_t)(panel * job->depth * job->widest + k0 * width) * job->size;
+    job->k->pack[job->val](job->X, k0, k1, j, n, width, to);
+}
+
+/* C[rb * block_rows : ..., j : j + n] */
+static void tile(const struct job *job, int64_t panel, int64_t j, int64_t n, int64_t rb)
+{
+    const sc_prepared *P = job->P;
+    int64_t width = panel_width(job, n), r0 = rb * P->block_rows, r1 = SC_MIN(P->rows, r0 + P->block_rows);
+    sc_tile_fn *run = job->k->tile[job->val][P->layout][n == 1 ? 0 : width / job->lanes];
+    const char *x = job->packed ? job->packed + (size_t)(panel * job->depth * job->widest) * job->size
+                                : (const char *)job->X->data;
+    char sums[TILE_BYTES] __attribute__((aligned(64)));
+    memset(sums, 0, (size_t)(P->block_rows * width) * job->size);
+    for (int64_t kb = 0; kb < job->blocks; kb++)
+        run(P, rb, kb, x + (size_t)(kb * P->block_cols * width) * job->size, sums);
+    job->k->unpack[job->val](job->C, r0, r1, j, n, width, sums);
+}
+
+int sc_prepared_matmul(const sc_prepared *P, const sc_dense *X, const sc_dense *C, int threads)
+{
+    struct job job = {.P = P, .X = X, .C = C, .k = sc_kernels()->prepared, .val = P->val, .size = sc_val_size(P->val)};
+    sc_tile_fn *const *kernels = job.k->tile[job.val][P->layout];
+    int64_t vectors = SC_PREPARED_VECTORS - 1, n = C->cols;
+    job.lanes = job.k->lanes[job.val];
+    while (!kernels[vectors] || P->block_rows * vectors * job.lanes * (int64_t)job.size > TILE_BYTES) vectors--;
+    job.widest = n == 1 ? 1 : SC_MIN(vectors * job.lanes, up(n, job.lanes) * job.lanes);
+    job.row_blocks = up(P->rows, P->block_rows);
+    job.blocks = up(P->cols, P->block_cols);
+    job.depth = P->cols;
+    /* A row-major X as wide as the panel, or one contiguous column, is a packed panel. */
+    int direct = n == job.widest && X->row_stride == n && (X->col_stride == 1 || n == 1);
+    int64_t panels = up(n, job.widest);
+    int64_t group = SC_MAX(1, SC_MIN(panels, GROUP_BYTES / (job.depth * job.widest * (int64_t)job.size + 1)));
+    if (!direct && !(job.packed = sc_alloc(group * job.depth * job.widest, job.size))) return SC_NO_MEMORY;
+    int status = SC_OK;
+    for (int64_t first = 0; first < panels && status == SC_OK; first += group) {
+        int64_t now = SC_MIN(group, panels - first);
+#pragma omp parallel num_threads(threads) if (threads > 1)
+        {
+            if (job.packed) {
+#pragma omp for schedule(static)
+                for (int64_t i = 0; i < now * job.blocks; i++) {
+                    int64_t panel = i / job.blocks, j = (first + panel) * job.widest;
+                    pack(&job, panel, j, SC_MIN(job.widest, n - j), i % job.blocks);
+                }
+            }
+#pragma omp for schedule(dynamic, 1)
+            for (int64_t i = 0; i < now * job.row_blocks; i++) {
+                int64_t panel = i / job.row_blocks, j = (first + panel) * job.widest;
+                tile(&job, panel, j, SC_MIN(job.widest, n - j), i % job.row_blocks);
+            }
+        }
+        if (first + now < panels) status = sc_poll();
+    }
+    sc_free(job.packed);
+    return status;
+}

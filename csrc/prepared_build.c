@@ -1,0 +1,100 @@
+/* From a compressed matrix to a layout for repeated products: counts, then contents.
+ *
+ * Parts are blocks of rows of A, whichever side is laid out: the layout of A.T is made from A without transposing it. */
+#include "driver.h"
+
+int sc_canonical(const sc_csr *A, int threads, int *canonical)
+{
+    const struct sc_kernels *k = sc_kernels();
+    int64_t parts = sc_parts(A, SC_PANEL);
+    int status = SC_OK, differs = 0;
+#pragma omp parallel for num_threads(threads) schedule(static) if (threads > 1)
+    for (int64_t i = 0; i < parts; i++) {
+        int64_t r0 = sc_cut(A, i, parts), r1 = sc_cut(A, i + 1, parts);
+        int found = sc_check_rows(A, r0, r1);
+        if (found == SC_OK && !k->prepared->canonical[A->idx](A, r0, r1)) sc_report(&differs, 1);
+        sc_report(&status, found);
+    }
+    *canonical = !differs;
+    return status;
+}
+
+static int64_t up(int64_t n, int64_t block) { return (n + block - 1) / block; }
+
+/* Per-thread working memory of a part. */
+static int64_t scratch_size(const sc_prepared *P)
+{
+    size_t value = sc_val_size(P->val);
+    if (P->layout == SC_BLOCKED) return up(P->rows, P->block_rows) * P->block_rows * 8;
+    if (P->layout == SC_PATTERNED) return 256 * 8 + P->block_rows * P->block_cols * (int64_t)(value + 1);
+    return 0;
+}
+
+/* Row numbers by falling count, then the counts in that order; returns their sum. */
+static int64_t sort_rows(uint8_t *heads, int64_t rows)
+{
+    uint8_t count[256];
+    int64_t first[257] = {0}, sum = 0;
+    memcpy(count, heads + rows, (size_t)rows);
+    for (int64_t i = 0; i < rows; i++) first[256 - count[i]]++;
+    for (int i = 1; i < 257; i++) first[i] += first[i - 1];
+    for (int64_t i = 0; i < rows; i++) {
+        int64_t at = first[255 - count[i]]++;
+        heads[at] = (uint8_t)i;
+        heads[rows + at] = count[i];
+        sum += count[i];
+    }
+    return sum;
+}
+
+int sc_prepare_count(const sc_csr *A, int by_columns, sc_prepared *P, int64_t *index_size, int threads)
+{
+    sc_count_part_fn *count = sc_kernels()->prepared->count[P->val][P->layout][A->idx];
+    int64_t parts = up(A->rows, by_columns ? P->block_cols : P->block_rows), size = scratch_size(P);
+    char *scratch = sc_alloc(size * threads, 1);
+    if (!scratch) return SC_NO_MEMORY;
+    /* Thread t takes parts t, t + threads, ... with its own scratch. */
+#pragma omp parallel for num_threads(threads) schedule(static, 1) if (threads > 1)
+    for (int64_t t = 0; t < threads; t++)
+        for (int64_t part = t; part < parts; part += threads) count(A, P, by_columns, part, scratch + t * size);
+    sc_free(scratch);
+
+    *index_size = P->nnz;
+    if (P->layout == SC_CSR16 || P->layout == SC_BITMASK) return P->start[P->rows] == P->nnz ? SC_OK : SC_CHANGED;
+    int64_t tiles = up(P->rows, P->block_rows) * up(P->cols, P->block_cols), columns = 0, entries = 0;
+    if (P->layout == SC_BLOCKED) {
+#pragma omp parallel for num_threads(threads) schedule(static) if (threads > 1)
+        for (int64_t t = 0; t < tiles; t++)
+            P->start[t] = sort_rows((uint8_t *)P->heads + t * 2 * P->block_rows, P->block_rows);
+        for (int64_t t = 0; t <= tiles; t++) {
+            int64_t n = t < tiles ? P->start[t] : 0;
+            P->start[t] = entries;
+            entries += n;
+        }
+    } else {
+        for (int64_t t = 0; t <= tiles; t++) {
+            int64_t c = t < tiles ? P->start[2 * t] : 0, n = t < tiles ? P->start[2 * t + 1] : 0;
+            P->start[2 * t] = columns;
+            P->start[2 * t + 1] = entries;
+            columns += c;
+            entries += n;
+        }
+        *index_size = columns;
+    }
+    return entries == P->nnz ? SC_OK : SC_CHANGED;
+}
+
+int sc_prepare_fill(const sc_csr *A, int by_columns, const sc_prepared *P, int threads)
+{
+    sc_fill_part_fn *fill = sc_kernels()->prepared->fill[P->val][P->layout][A->idx];
+    int64_t parts = up(A->rows, by_columns ? P->block_cols : P->block_rows), size = scratch_size(P);
+    char *scratch = sc_alloc(size * threads, 1);
+    int status = SC_OK;
+    if (!scratch) return SC_NO_MEMORY;
+#pragma omp parallel for num_threads(threads) schedule(static, 1) if (threads > 1)
+    for (int64_t t = 0; t < threads; t++)
+        for (int64_t part = t; part < parts; part += threads)
+            if (!fill(A, P, by_columns, part, scratch + t * size)) sc_report(&status, SC_CHANGED);
+    sc_free(scratch);
+    return status;
+}

@@ -1,0 +1,171 @@
+"""Prepared layouts: the values of the plain product, whatever the layout, the shape and the orientation."""
+
+import copy
+import pickle
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+from oracles import THREADS, random_sparse, sha, tolerance
+
+import sparsecore as sc
+
+# shape, density, columns asked for, layout that comes out
+CASES = [
+    ((300, 200), 0.6, None, "patterned"),
+    ((300, 200), 0.1, None, "blocked"),
+    ((300, 200), 0.005, None, "csr16"),
+    ((300, 200), 0.6, 1, "bitmask"),
+    ((300, 200), 0.1, 1, "csr16"),
+    ((10, 1024), 0.3, 64, "patterned"),
+    ((1000, 7), 0.2, 8, None),
+    ((257, 129), 1.0, 8, "patterned"),
+    ((129, 257), 0.2, None, "blocked"),
+    ((5, 70_000), 0.001, 1, "csr"),
+]
+
+
+def check(P, D, X, tol, **keys):
+    np.testing.assert_allclose(sc.matmul(P, X, **keys), D @ X, rtol=tol, atol=tol * 8)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("fmt", ["csr", "csc"])
+@pytest.mark.parametrize("shape, density, columns, layout", CASES)
+def test_values_of_the_plain_product(rng, dtype, fmt, shape, density, columns, layout):
+    A = random_sparse(rng, *shape, density, dtype=dtype, fmt=fmt)
+    D, tol = A.toarray(), tolerance(dtype)
+    P = sc.prepare(A, columns=columns, transpose=True)
+    assert layout is None or P.layout == layout
+    assert (P.shape, P.dtype, P.nnz) == (A.shape, dtype, A.nnz)
+    for n in (None, 1, 2, 16, 31, 64, 100):
+        X = rng.standard_normal((shape[1],) + (() if n is None else (n,))).astype(dtype)
+        for x in (X, np.asfortranarray(X), X[::-1][::-1], np.repeat(X, 2, axis=-1)[..., ::2] if n else X):
+            check(P, D, x, tol)
+        Y = rng.standard_normal((shape[0],) + X.shape[1:]).astype(dtype)
+        check(P.T, D.T, Y, tol)
+        check(P.T, D.T, np.asfortranarray(Y), tol)
+        np.testing.assert_allclose(Y.T @ P, Y.T @ D, rtol=tol, atol=tol * 8)
+
+
+@pytest.mark.parametrize("shape, density, columns, layout", CASES)
+def test_tocsr_gives_the_matrix_back(rng, shape, density, columns, layout):
+    A = random_sparse(rng, *shape, density)
+    P = sc.prepare(A, columns=columns)
+    for got, want in ((P.tocsr(), A), (P.T.tocsr(), A.T.tocsr()), (P.T.T.tocsr(), A)):
+        assert got.format == "csr" and got.has_canonical_format
+        assert got.nnz == A.nnz      # explicit zeros are entries
+        np.testing.assert_array_equal(got.indptr, want.indptr)
+        np.testing.assert_array_equal(got.indices, want.indices)
+        np.testing.assert_array_equal(got.data, want.data)
+
+
+@pytest.mark.parametrize("shape, density, columns, layout", CASES)
+def test_same_bits_on_any_thread_count(rng, shape, density, columns, layout):
+    A = random_sparse(rng, *shape, density, dtype=np.float32)
+    found = set()
+    for t in THREADS:
+        P = sc.prepare(A, columns=columns, transpose=True, threads=t)
+        X, Y = np.ones((shape[1], 70), np.float32) / 3, np.ones((shape[0], 70), np.float32) / 3
+        found.add(sha(*(sc.matmul(Q, Z[:, :n], threads=t) for Q, Z in ((P, X), (P.T, Y)) for n in (1, 20, 70))))
+        X = rng.standard_normal
+    assert len(found) == 1
+
+
+@pytest.mark.parametrize("shape, density, columns, layout", CASES[:5])
+def test_pickle_and_deepcopy(rng, shape, density, columns, layout):
+    A = random_sparse(rng, *shape, density)
+    P = sc.prepare(A, columns=columns, transpose=True)
+    x, y = rng.standard_normal((shape[1], 5)), rng.standard_normal((shape[0], 5))
+    for Q in (pickle.loads(pickle.dumps(P)), copy.deepcopy(P), pickle.loads(pickle.dumps(P.T)).T):
+        assert Q.layout == P.layout and Q.nbytes == P.nbytes
+        assert sha(Q @ x, Q.T @ y) == sha(P @ x, P.T @ y)
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+@pytest.mark.parametrize("columns", [1, None])
+def test_out_is_filled_and_returned(rng, order, columns):
+    A = random_sparse(rng, 300, 200, 0.5)
+    P = sc.prepare(A, columns=columns)
+    X = rng.standard_normal((200, 33))
+    out = np.full((300, 33), np.nan, order=order)
+    assert sc.matmul(P, X, out=out) is out
+    np.testing.assert_allclose(out, A.toarray() @ X, atol=1e-12)
+    wide = np.full((300, 66), np.nan)
+    sc.matmul(P, X, out=wide[:, ::2])
+    np.testing.assert_allclose(wide[:, ::2], A.toarray() @ X, atol=1e-12)
+    assert np.isnan(wide[:, 1::2]).all()
+
+
+def test_a_batch_of_rows_comes_back_as_one(rng):
+    W = random_sparse(rng, 300, 200, 0.3, dtype=np.float32)
+    batch = rng.standard_normal((64, 200)).astype(np.float32)
+    got = batch @ sc.prepare(W).T
+    assert got.flags.c_contiguous
+    np.testing.assert_allclose(got, batch @ W.toarray().T, rtol=1e-3, atol=1e-3)
+
+
+def test_unsorted_and_duplicate_entries_are_summed():
+    A = sp.csr_array((np.array([1.0, 2.0, 4.0, 8.0]), np.array([2, 0, 2, 1]), np.array([0, 3, 4])), shape=(2, 3))
+    P = sc.prepare(A)
+    np.testing.assert_array_equal(P.tocsr().toarray(), [[2, 0, 5], [0, 8, 0]])
+    assert A.nnz == 4       # untouched
+
+
+def test_infinity_and_nan_meet_entries_only(rng):
+    """A zero that is not stored does not turn infinity into NaN; a stored one does."""
+    A = sp.csr_array(np.array([[1.0, 0, 2.0], [0, 3.0, 0]]))
+    x = np.array([1.0, np.inf, 2.0])
+    for columns in (1, None):
+        P = sc.prepare(A, columns=columns)
+        np.testing.assert_array_equal(P @ x, [5, np.inf])
+        np.testing.assert_array_equal(P @ np.stack([x] * 9, axis=1), np.outer([5, np.inf], np.ones(9)))
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.complex64, np.complex128, np.int32, bool])
+def test_other_types_are_kept_as_csr(rng, dtype):
+    A = random_sparse(rng, 30, 20, 0.3, dtype=np.float64)
+    A.data = (A.data * 4).astype(dtype)
+    P = sc.prepare(A, transpose=True)
+    assert P.layout == "csr" and P.dtype == dtype
+    X = rng.integers(-3, 4, (20, 6)).astype(dtype)
+    np.testing.assert_allclose(P @ X, sc.matmul(A, X), rtol=1e-6)
+    np.testing.assert_allclose(P.T @ (A @ X), A.T @ (A @ X), rtol=1e-2 if dtype == np.float16 else 1e-5)
+
+
+def test_wider_operands_keep_their_bits(rng):
+    A = random_sparse(rng, 30, 20, 0.5, dtype=np.float32)
+    X = rng.standard_normal((20, 3))
+    got = sc.prepare(A) @ X
+    assert got.dtype == np.float64
+    np.testing.assert_allclose(got, A.astype(np.float64) @ X, rtol=1e-12)
+    assert (sc.prepare(A) @ X.astype(np.float16)).dtype == np.float32
+
+
+@pytest.mark.parametrize("shape", [(0, 5), (5, 0), (0, 0), (4, 5)])
+def test_nothing_to_multiply(shape):
+    P = sc.prepare(sp.csr_array(shape), transpose=True)
+    for n in (0, 3):
+        np.testing.assert_array_equal(P @ np.ones((shape[1], n)), np.zeros((shape[0], n)))
+        np.testing.assert_array_equal(P.T @ np.ones((shape[0], n)), np.zeros((shape[1], n)))
+
+
+def test_wrong_arguments_name_both_sides(rng):
+    A = random_sparse(rng, 30, 20, 0.5)
+    P = sc.prepare(A)
+    with pytest.raises(ValueError, match="x has length 21; A has 20 columns"):
+        sc.matmul(P, np.zeros(21))
+    with pytest.raises(ValueError, match=r"out has shape \(29,\); the result has \(30,\)"):
+        sc.matmul(P, np.zeros(20), out=np.zeros(29))
+    with pytest.raises(ValueError, match="columns is 0"):
+        sc.prepare(A, columns=0)
+    with pytest.raises(TypeError, match="must be a scipy.sparse"):
+        sc.prepare(A.toarray())
+    A.indices[7] = 20
+    for columns in (1, 8):
+        with pytest.raises(ValueError, match="index 20 at entry 7"):
+            sc.prepare(A, columns=columns)
+    A.indices[7] = 0
+    A.indptr[3] = A.nnz + 5
+    with pytest.raises(ValueError, match="indptr does not rise"):
+        sc.prepare(A)
