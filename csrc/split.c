@@ -1,6 +1,8 @@
 /* Cuts by nonzeros, and the check of a panel before a kernel trusts it. */
 #include "split.h"
 
+#include <string.h>
+
 #include "kernels.h"
 
 int64_t sc_cut(const sc_csr *A, int64_t i, int64_t n)
@@ -33,6 +35,25 @@ int sc_check_rows(const sc_csr *A, int64_t r0, int64_t r1)
     if (!k->rising[A->idx](A->indptr, r0, r1)) return SC_BAD_INDPTR;
     if (!k->within[A->idx](A->indices, p, p1, A->cols)) return SC_BAD_INDEX;
     return SC_OK;
+}
+
+int sc_scattered(const sc_csr *A, int64_t bytes)
+{
+    enum { WINDOWS = 16, ENTRIES = 256, SLOTS = 1024 };
+    if ((double)A->cols * (double)bytes < 768 * 1024.0 || A->nnz < 16 * ENTRIES) return 0;
+    uint64_t seen[SLOTS];
+    int fresh = 0;
+    for (int w = 0; w < WINDOWS; w++) {
+        int64_t p0 = w * ((A->nnz - ENTRIES) / WINDOWS);
+        memset(seen, 0xff, sizeof seen);
+        for (int64_t p = p0; p < p0 + ENTRIES; p++) {
+            uint64_t col = A->idx == SC_I64 ? ((const uint64_t *)A->indices)[p] : ((const uint32_t *)A->indices)[p];
+            uint64_t line = col * (uint64_t)bytes / 64, *slot = &seen[(line ^ line >> 10) % SLOTS];
+            fresh += *slot != line;
+            *slot = line;
+        }
+    }
+    return fresh > WINDOWS * ENTRIES / 3;
 }
 
 size_t sc_val_size(enum sc_val val)

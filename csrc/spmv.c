@@ -1,61 +1,78 @@
 /* y = A @ x and y = A.T @ x */
 #include "driver.h"
 
+/* Entries between two looks at pending signals: tens of milliseconds even where every entry misses the caches. */
+#define PANELS_PER_POLL 1024
+
+/* Entries ahead of their use that scattered elements of a vector are asked for. */
+#define FAR 128
+
+static int check_and_run(sc_spmv_fn *kernel, const sc_csr *A, int64_t k, int64_t parts, const void *x, void *y,
+                         int64_t ahead)
+{
+    int64_t r0 = sc_cut(A, k, parts), r1 = sc_cut(A, k + 1, parts);
+    int found = sc_check_rows(A, r0, r1);
+    if (found == SC_OK) kernel(A, r0, r1, x, y, ahead);
+    return found;
+}
+
 int sc_spmv(const sc_csr *A, const void *x, void *y, int threads)
 {
     sc_spmv_fn *kernel = sc_kernels()->product->spmv[A->val][A->idx];
     int64_t parts = sc_parts(A, SC_PANEL);
+    if (parts == 1) return check_and_run(kernel, A, 0, 1, x, y, 0);
+    int64_t ahead = sc_scattered(A, (int64_t)sc_acc_size(A->val)) ? FAR : 0;
     int status = SC_OK;
-    /* Static blocks of parts: neighbouring panels on one thread read x and the matrix in order. */
-#pragma omp parallel for num_threads(threads) schedule(static) if (threads > 1)
-    for (int64_t k = 0; k < parts; k++) {
-        int64_t r0 = sc_cut(A, k, parts), r1 = sc_cut(A, k + 1, parts);
-        int found = sc_check_rows(A, r0, r1);
-        if (found == SC_OK) kernel(A, r0, r1, x, y);
-        sc_report(&status, found);
+    for (int64_t k0 = 0; k0 < parts && status == SC_OK; k0 += PANELS_PER_POLL) {
+        int64_t k1 = SC_MIN(parts, k0 + PANELS_PER_POLL);
+        if (k0 > 0 && (status = sc_poll()) != SC_OK) break;
+        /* Runs of neighbouring panels on one thread read x and the matrix in order. */
+        int chunk = (int)((k1 - k0) / (8 * threads) + 1);
+#pragma omp parallel for num_threads(threads) schedule(dynamic, chunk) if (threads > 1)
+        for (int64_t k = k0; k < k1; k++) sc_report(&status, check_and_run(kernel, A, k, parts, x, y, ahead));
     }
     return status;
 }
 
-/* The number of private outputs of a transposed product with n columns: enough for the threads of a large machine,
- * while all of them stay within a few megabytes and below the reading of A itself. */
-static int64_t private_outputs(const sc_csr *A, int64_t n, size_t acc)
+/* The number of private outputs of a transposed product: enough for the threads of a large machine, while all of them
+ * stay within a few megabytes and clearing and adding them stays well below the reading of A. */
+static int64_t private_outputs(const sc_csr *A, size_t acc)
 {
-    int64_t bytes = A->cols * n * (int64_t)acc + 1;
-    int64_t by_cache = ((int64_t)16 << 20) / bytes, by_work = A->nnz / (4 * A->cols + 1);
-    int64_t parts = SC_MIN(SC_MIN(by_cache, by_work), 16);
     if (A->nnz < 1 << 15) return 1;
-    return SC_MAX(parts, 2);
+    int64_t by_cache = ((int64_t)16 << 20) / (A->cols * (int64_t)acc + 1), by_work = A->nnz / (16 * A->cols + 1);
+    return SC_MAX(2, SC_MIN(16, SC_MIN(by_cache, by_work)));
 }
 
 int sc_spmv_t(const sc_csr *A, const void *x, void *y, int threads)
 {
     sc_spmv_fn *kernel = sc_kernels()->product->spmv_t[A->val][A->idx];
     size_t acc = sc_acc_size(A->val);
-    int64_t outputs = private_outputs(A, 1, acc), panels = sc_parts(A, SC_PANEL);
-    outputs = SC_MIN(outputs, panels);
+    int64_t panels = sc_parts(A, SC_PANEL), outputs = SC_MIN(private_outputs(A, acc), panels);
+    if (panels == 1) {
+        memset(y, 0, (size_t)A->cols * acc);
+        return check_and_run(kernel, A, 0, 1, x, y, 0);
+    }
+    int64_t ahead = sc_scattered(A, (int64_t)acc) ? FAR : 0, step = SC_MAX(1, PANELS_PER_POLL / outputs);
+    int64_t longest = (panels + outputs - 1) / outputs;
     int status = SC_OK;
     char *P = outputs > 1 ? sc_alloc(outputs * A->cols, acc) : y;
     if (!P) return SC_NO_MEMORY;
-#pragma omp parallel num_threads(threads) if (threads > 1)
-    {
-#pragma omp for schedule(dynamic, 1)
+    for (int64_t i0 = 0; i0 < longest && status == SC_OK; i0 += step) {
+        if (i0 > 0 && (status = sc_poll()) != SC_OK) break;
+#pragma omp parallel for num_threads(threads) schedule(dynamic, 1) if (threads > 1)
         for (int64_t k = 0; k < outputs; k++) {
             char *mine = P + (size_t)(k * A->cols) * acc;
-            memset(mine, 0, (size_t)A->cols * acc);
-            for (int64_t i = k * panels / outputs; i < (k + 1) * panels / outputs; i++) {
-                int64_t r0 = sc_cut(A, i, panels), r1 = sc_cut(A, i + 1, panels);
-                int found = sc_check_rows(A, r0, r1);
-                if (found == SC_OK) kernel(A, r0, r1, x, mine);
-                sc_report(&status, found);
-            }
+            int64_t first = k * panels / outputs, end = (k + 1) * panels / outputs;
+            if (i0 == 0) memset(mine, 0, (size_t)A->cols * acc);
+            for (int64_t i = first + i0; i < SC_MIN(end, first + i0 + step); i++)
+                sc_report(&status, check_and_run(kernel, A, i, panels, x, mine, ahead));
         }
-        if (outputs > 1) {
-#pragma omp for schedule(static)
-            for (int64_t i = 0; i < A->cols; i += 4096)
-                sc_kernels()->product->sum_parts[A->val](P + (size_t)i * acc, outputs, A->cols,
-                                                         SC_MIN(4096, A->cols - i), (char *)y + (size_t)i * acc);
-        }
+    }
+    if (outputs > 1 && status == SC_OK) {
+#pragma omp parallel for num_threads(threads) schedule(static) if (threads > 1)
+        for (int64_t i = 0; i < A->cols; i += 4096)
+            sc_kernels()->product->sum_parts[A->val](P + (size_t)i * acc, outputs, A->cols, SC_MIN(4096, A->cols - i),
+                                                     (char *)y + (size_t)i * acc);
     }
     if (outputs > 1) sc_free(P);
     return status;

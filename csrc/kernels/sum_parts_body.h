@@ -3,7 +3,7 @@ static void SC_PASTE(sum_parts, VNAME)(const void *P_, int64_t parts, int64_t st
 {
     const ACC *P = P_;
     ACC *restrict y = y_;
-    memcpy(y, P, (size_t)n * sizeof(ACC));
+    if (y != P) memcpy(y, P, (size_t)n * sizeof(ACC));
     for (int64_t k = 1; k < parts; k++) {
         const ACC *restrict part = P + k * stride;
         for (int64_t i = 0; i < n; i++) y[i] += part[i];

@@ -1,0 +1,225 @@
+/* Products with dense panels, rows ldx and ldc apart.  `ahead`: as in vector_body.h. */
+#if VREAL
+
+#define LANES SC_PASTE(lanes, ACC)
+#define PART SC_PASTE(part, ACC)
+#define LOADV SC_PASTE(load, ACC)
+#define STOREV SC_PASTE(store, ACC)
+#define MULADD SC_PASTE(muladd, ACC)
+#define FIRST SC_PASTE(first, ACC)
+#define LOADP SC_PASTE(load_part, ACC)
+#define STOREP SC_PASTE(store_part, ACC)
+#define WIDTH ((int64_t)(sizeof(LANES) / sizeof(ACC)))
+
+/* C[r0:r1, 0:last+WIDTH] = A[r0:r1] @ X[:, 0:last+WIDTH]: T vectors in registers, the last at column `last` (over the one
+ * before where the columns do not fill T).  One or two vectors would wait for themselves: U entries at a time, each
+ * into its own sums. */
+SC_INLINE void FN(gather)(const sc_csr *A, int64_t r0, int64_t r1, const ACC *X, int64_t ldx, ACC *C, int64_t ldc,
+                          int64_t last, int64_t ahead, const int T, const int U)
+{
+    const PTR *ptr = A->indptr;
+    const IDX *col = A->indices;
+    const VAL *val = A->data;
+    int64_t top = A->nnz - 1;
+    for (int64_t r = r0; r < r1; r++) {
+        int64_t p = ptr[r], end = ptr[r + 1];
+        LANES s[8];
+#pragma GCC unroll 8
+        for (int i = 0; i < T * U; i++) s[i] = (LANES){0};
+        for (; p + U <= end; p += U) {
+#pragma GCC unroll 4
+            for (int u = 0; u < U; u++) {
+                if (ahead)
+                    for (int64_t b = 0; b < T * SC_LANE_BYTES; b += 64)
+                        prefetch_far(X, (uint64_t)col[SC_MIN(p + u + ahead, top)] * (uint64_t)ldx * sizeof(ACC) + b);
+                const ACC *x = X + (int64_t)col[p + u] * ldx;
+                ACC a = LOAD(val[p + u]);
+#pragma GCC unroll 8
+                for (int t = 0; t < T; t++)
+                    s[u * T + t] = MULADD(a, LOADV(x + (t < T - 1 ? t * WIDTH : last)), s[u * T + t]);
+            }
+        }
+        for (; U > 1 && p < end; p++) {
+            if (ahead)
+                for (int64_t b = 0; b < T * SC_LANE_BYTES; b += 64)
+                    prefetch_far(X, (uint64_t)col[SC_MIN(p + ahead, top)] * (uint64_t)ldx * sizeof(ACC) + b);
+            const ACC *x = X + (int64_t)col[p] * ldx;
+            ACC a = LOAD(val[p]);
+#pragma GCC unroll 8
+            for (int t = 0; t < T; t++) s[t] = MULADD(a, LOADV(x + (t < T - 1 ? t * WIDTH : last)), s[t]);
+        }
+        ACC *c = C + r * ldc;
+#pragma GCC unroll 8
+        for (int t = 0; t < T; t++) {
+            LANES sum = s[t];
+            if (U == 2) sum = sum + s[T + t];
+            if (U == 4) sum = (sum + s[T + t]) + (s[2 * T + t] + s[3 * T + t]);
+            STOREV(c + (t < T - 1 ? t * WIDTH : last), sum);
+        }
+    }
+}
+
+/* The same for fewer columns than one vector has lanes. */
+static void FN(gather_part)(const sc_csr *A, int64_t r0, int64_t r1, const ACC *X, int64_t ldx, ACC *C, int64_t ldc,
+                            int64_t n, int64_t ahead)
+{
+    const PTR *ptr = A->indptr;
+    const IDX *col = A->indices;
+    const VAL *val = A->data;
+    int64_t top = A->nnz - 1;
+    PART m = FIRST(n);
+    for (int64_t r = r0; r < r1; r++) {
+        int64_t p = ptr[r], end = ptr[r + 1];
+        LANES s = {0}, t = {0}, u = {0}, v = {0};
+        for (; p + 4 <= end; p += 4) {
+            if (ahead)
+                for (int i = 0; i < 4; i++)
+                    prefetch_far(X, (uint64_t)col[SC_MIN(p + i + ahead, top)] * (uint64_t)ldx * sizeof(ACC));
+            s = MULADD(LOAD(val[p]), LOADP(X + (int64_t)col[p] * ldx, m), s);
+            t = MULADD(LOAD(val[p + 1]), LOADP(X + (int64_t)col[p + 1] * ldx, m), t);
+            u = MULADD(LOAD(val[p + 2]), LOADP(X + (int64_t)col[p + 2] * ldx, m), u);
+            v = MULADD(LOAD(val[p + 3]), LOADP(X + (int64_t)col[p + 3] * ldx, m), v);
+        }
+        for (; p < end; p++) {
+            if (ahead) prefetch_far(X, (uint64_t)col[SC_MIN(p + ahead, top)] * (uint64_t)ldx * sizeof(ACC));
+            s = MULADD(LOAD(val[p]), LOADP(X + (int64_t)col[p] * ldx, m), s);
+        }
+        STOREP(C + r * ldc, m, (s + t) + (u + v));
+    }
+}
+
+/* C[r, :n] = sum over p of data[p] * X[indices[p], :n] for r0 <= r < r1 */
+static void FN(spmm)(const sc_csr *A, int64_t r0, int64_t r1, const void *X_, int64_t ldx, void *C_, int64_t ldc,
+                     int64_t n, int64_t ahead)
+{
+    const ACC *X = X_;
+    ACC *C = C_;
+    if (n < WIDTH) {
+        FN(gather_part)(A, r0, r1, X, ldx, C, ldc, n, ahead);
+        return;
+    }
+    for (int64_t j = 0; j < n; j += 8 * WIDTH) {
+        int64_t w = SC_MIN(n - j, 8 * WIDTH), last = w - WIDTH;
+        const ACC *x = X + j;
+        ACC *c = C + j;
+        if (last < 0) { x += last; c += last; last = 0; }
+        switch ((last + 2 * WIDTH - 1) / WIDTH) {
+        case 1: FN(gather)(A, r0, r1, x, ldx, c, ldc, last, ahead, 1, 4); break;
+        case 2: FN(gather)(A, r0, r1, x, ldx, c, ldc, last, ahead, 2, 2); break;
+        case 3: FN(gather)(A, r0, r1, x, ldx, c, ldc, last, ahead, 3, 1); break;
+        case 4: FN(gather)(A, r0, r1, x, ldx, c, ldc, last, ahead, 4, 1); break;
+        case 5: FN(gather)(A, r0, r1, x, ldx, c, ldc, last, ahead, 5, 1); break;
+        case 6: FN(gather)(A, r0, r1, x, ldx, c, ldc, last, ahead, 6, 1); break;
+        case 7: FN(gather)(A, r0, r1, x, ldx, c, ldc, last, ahead, 7, 1); break;
+        default: FN(gather)(A, r0, r1, x, ldx, c, ldc, last, ahead, 8, 1);
+        }
+    }
+}
+
+/* C[indices[p], j:j+T*WIDTH] += data[p] * X[r, j:j+T*WIDTH] for every entry p of rows r0 <= r < r1 */
+SC_INLINE void FN(scatter)(const sc_csr *A, int64_t r0, int64_t r1, const ACC *X, int64_t ldx, ACC *C, int64_t ldc,
+                           int64_t ahead, const int T)
+{
+    const PTR *ptr = A->indptr;
+    const IDX *col = A->indices;
+    const VAL *val = A->data;
+    int64_t top = A->nnz - 1;
+    for (int64_t r = r0; r < r1; r++) {
+        LANES x[8];
+#pragma GCC unroll 8
+        for (int t = 0; t < T; t++) x[t] = LOADV(X + r * ldx + t * WIDTH);
+        for (int64_t p = ptr[r]; p < ptr[r + 1]; p++) {
+            if (ahead)
+                for (int64_t b = 0; b < T * SC_LANE_BYTES; b += 64)
+                    prefetch_far(C, (uint64_t)col[SC_MIN(p + ahead, top)] * (uint64_t)ldc * sizeof(ACC) + b);
+            ACC *c = C + (int64_t)col[p] * ldc;
+            ACC a = LOAD(val[p]);
+#pragma GCC unroll 8
+            for (int t = 0; t < T; t++) STOREV(c + t * WIDTH, MULADD(a, x[t], LOADV(c + t * WIDTH)));
+        }
+    }
+}
+
+static void FN(scatter_part)(const sc_csr *A, int64_t r0, int64_t r1, const ACC *X, int64_t ldx, ACC *C, int64_t ldc,
+                             int64_t n, int64_t ahead)
+{
+    const PTR *ptr = A->indptr;
+    const IDX *col = A->indices;
+    const VAL *val = A->data;
+    int64_t top = A->nnz - 1;
+    PART m = FIRST(n);
+    for (int64_t r = r0; r < r1; r++) {
+        LANES x = LOADP(X + r * ldx, m);
+        for (int64_t p = ptr[r]; p < ptr[r + 1]; p++) {
+            if (ahead) prefetch_far(C, (uint64_t)col[SC_MIN(p + ahead, top)] * (uint64_t)ldc * sizeof(ACC));
+            ACC *c = C + (int64_t)col[p] * ldc;
+            STOREP(c, m, MULADD(LOAD(val[p]), x, LOADP(c, m)));
+        }
+    }
+}
+
+/* C[indices[p], :n] += data[p] * X[r, :n] for every entry p of rows r0 <= r < r1 */
+static void FN(spmm_t)(const sc_csr *A, int64_t r0, int64_t r1, const void *X_, int64_t ldx, void *C_, int64_t ldc,
+                       int64_t n, int64_t ahead)
+{
+    const ACC *X = X_;
+    ACC *C = C_;
+    int64_t j = 0;
+    for (; n - j >= 8 * WIDTH; j += 8 * WIDTH) FN(scatter)(A, r0, r1, X + j, ldx, C + j, ldc, ahead, 8);
+    if (n - j >= 4 * WIDTH) { FN(scatter)(A, r0, r1, X + j, ldx, C + j, ldc, ahead, 4); j += 4 * WIDTH; }
+    if (n - j >= 2 * WIDTH) { FN(scatter)(A, r0, r1, X + j, ldx, C + j, ldc, ahead, 2); j += 2 * WIDTH; }
+    if (n - j >= WIDTH) { FN(scatter)(A, r0, r1, X + j, ldx, C + j, ldc, ahead, 1); j += WIDTH; }
+    if (j < n) FN(scatter_part)(A, r0, r1, X + j, ldx, C + j, ldc, n - j, ahead);
+}
+
+#undef LANES
+#undef PART
+#undef LOADV
+#undef STOREV
+#undef MULADD
+#undef FIRST
+#undef LOADP
+#undef STOREP
+#undef WIDTH
+
+#else   /* complex: the compiler's own vectors do */
+
+static void FN(spmm)(const sc_csr *A, int64_t r0, int64_t r1, const void *X_, int64_t ldx, void *C_, int64_t ldc,
+                     int64_t n, int64_t ahead)
+{
+    const PTR *ptr = A->indptr;
+    const IDX *col = A->indices;
+    const VAL *val = A->data;
+    const ACC *X = X_;
+    ACC *C = C_;
+    (void)ahead;
+    for (int64_t r = r0; r < r1; r++) {
+        ACC *restrict c = C + r * ldc;
+        for (int64_t j = 0; j < n; j++) c[j] = 0;
+        for (int64_t p = ptr[r]; p < ptr[r + 1]; p++) {
+            const ACC *restrict x = X + (int64_t)col[p] * ldx;
+            ACC a = LOAD(val[p]);
+            for (int64_t j = 0; j < n; j++) c[j] += a * x[j];
+        }
+    }
+}
+
+static void FN(spmm_t)(const sc_csr *A, int64_t r0, int64_t r1, const void *X_, int64_t ldx, void *C_, int64_t ldc,
+                       int64_t n, int64_t ahead)
+{
+    const PTR *ptr = A->indptr;
+    const IDX *col = A->indices;
+    const VAL *val = A->data;
+    const ACC *X = X_;
+    ACC *C = C_;
+    (void)ahead;
+    for (int64_t r = r0; r < r1; r++) {
+        const ACC *restrict x = X + r * ldx;
+        for (int64_t p = ptr[r]; p < ptr[r + 1]; p++) {
+            ACC *restrict c = C + (int64_t)col[p] * ldc;
+            ACC a = LOAD(val[p]);
+            for (int64_t j = 0; j < n; j++) c[j] += a * x[j];
+        }
+    }
+}
+#endif

@@ -1,0 +1,95 @@
+/* Vectors of float and double as wide as the instruction set, named by ACC: lanes_float, lanes_double.
+ * muladd is fused wherever there is an instruction for it; a `part` is the first few lanes. */
+#ifndef SC_KERNELS_WIDE_H
+#define SC_KERNELS_WIDE_H
+
+#include "isa.h"
+
+#define SC_INLINE static inline __attribute__((always_inline))
+
+#if SC_LEVEL >= 512
+#define SC_LANE_BYTES 64
+#elif SC_LEVEL >= 2
+#define SC_LANE_BYTES 32
+#else
+#define SC_LANE_BYTES 16
+#endif
+
+typedef float lanes_float __attribute__((vector_size(SC_LANE_BYTES)));
+typedef double lanes_double __attribute__((vector_size(SC_LANE_BYTES)));
+
+SC_INLINE lanes_float load_float(const float *p) { lanes_float v; memcpy(&v, p, sizeof v); return v; }
+SC_INLINE lanes_double load_double(const double *p) { lanes_double v; memcpy(&v, p, sizeof v); return v; }
+SC_INLINE void store_float(float *p, lanes_float v) { memcpy(p, &v, sizeof v); }
+SC_INLINE void store_double(double *p, lanes_double v) { memcpy(p, &v, sizeof v); }
+
+#if SC_LEVEL >= 512
+typedef __mmask16 part_float;
+typedef __mmask8 part_double;
+SC_INLINE lanes_float muladd_float(float a, lanes_float x, lanes_float c)
+{
+    return (lanes_float)_mm512_fmadd_ps(_mm512_set1_ps(a), (__m512)x, (__m512)c);
+}
+SC_INLINE lanes_double muladd_double(double a, lanes_double x, lanes_double c)
+{
+    return (lanes_double)_mm512_fmadd_pd(_mm512_set1_pd(a), (__m512d)x, (__m512d)c);
+}
+SC_INLINE part_float first_float(int64_t n) { return (part_float)((1u << n) - 1); }
+SC_INLINE part_double first_double(int64_t n) { return (part_double)((1u << n) - 1); }
+SC_INLINE lanes_float load_part_float(const float *p, part_float m) { return (lanes_float)_mm512_maskz_loadu_ps(m, p); }
+SC_INLINE lanes_double load_part_double(const double *p, part_double m)
+{
+    return (lanes_double)_mm512_maskz_loadu_pd(m, p);
+}
+SC_INLINE void store_part_float(float *p, part_float m, lanes_float v) { _mm512_mask_storeu_ps(p, m, (__m512)v); }
+SC_INLINE void store_part_double(double *p, part_double m, lanes_double v) { _mm512_mask_storeu_pd(p, m, (__m512d)v); }
+
+#elif SC_LEVEL >= 2
+typedef __m256i part_float, part_double;
+SC_INLINE lanes_float muladd_float(float a, lanes_float x, lanes_float c)
+{
+    return (lanes_float)_mm256_fmadd_ps(_mm256_set1_ps(a), (__m256)x, (__m256)c);
+}
+SC_INLINE lanes_double muladd_double(double a, lanes_double x, lanes_double c)
+{
+    return (lanes_double)_mm256_fmadd_pd(_mm256_set1_pd(a), (__m256d)x, (__m256d)c);
+}
+SC_INLINE part_float first_float(int64_t n)
+{
+    return _mm256_cmpgt_epi32(_mm256_set1_epi32((int)n), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
+}
+SC_INLINE part_double first_double(int64_t n)
+{
+    return _mm256_cmpgt_epi64(_mm256_set1_epi64x(n), _mm256_setr_epi64x(0, 1, 2, 3));
+}
+SC_INLINE lanes_float load_part_float(const float *p, part_float m) { return (lanes_float)_mm256_maskload_ps(p, m); }
+SC_INLINE lanes_double load_part_double(const double *p, part_double m)
+{
+    return (lanes_double)_mm256_maskload_pd(p, m);
+}
+SC_INLINE void store_part_float(float *p, part_float m, lanes_float v) { _mm256_maskstore_ps(p, m, (__m256)v); }
+SC_INLINE void store_part_double(double *p, part_double m, lanes_double v) { _mm256_maskstore_pd(p, m, (__m256d)v); }
+
+#else
+typedef int64_t part_float, part_double;
+SC_INLINE lanes_float muladd_float(float a, lanes_float x, lanes_float c) { return a * x + c; }
+SC_INLINE lanes_double muladd_double(double a, lanes_double x, lanes_double c) { return a * x + c; }
+SC_INLINE int64_t first_float(int64_t n) { return n; }
+SC_INLINE int64_t first_double(int64_t n) { return n; }
+SC_INLINE lanes_float load_part_float(const float *p, int64_t n)
+{
+    return (lanes_float){p[0], n > 1 ? p[1] : 0, n > 2 ? p[2] : 0};
+}
+SC_INLINE lanes_double load_part_double(const double *p, int64_t n) { (void)n; return (lanes_double){p[0]}; }
+SC_INLINE void store_part_float(float *p, int64_t n, lanes_float v) { for (int64_t i = 0; i < n; i++) p[i] = v[i]; }
+SC_INLINE void store_part_double(double *p, int64_t n, lanes_double v) { (void)n; p[0] = v[0]; }
+#endif
+
+/* A hint to bring the line of base + offset bytes into L2.  The offset may come from an index nobody has checked yet:
+ * the address is formed as a number, and a prefetch never faults. */
+SC_INLINE void prefetch_far(const void *base, uint64_t offset)
+{
+    __builtin_prefetch((const void *)((uintptr_t)base + (uintptr_t)offset), 0, 2);
+}
+
+#endif
