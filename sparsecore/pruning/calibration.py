@@ -5,7 +5,7 @@ import numpy as np
 import scipy.sparse as sp
 from scipy.linalg.blas import dsyrk
 
-from ..ops import matmul
+from ..ops import gram as sparse_gram
 
 __all__ = ["DAMP", "Calibration", "calibrate"]
 
@@ -124,6 +124,6 @@ def _one(X, gram):
 def _sparse_sums(X, gram):
     X = X.astype(np.float64)
     if gram:
-        G = matmul(X.T, X).toarray()
+        G = sparse_gram(X).toarray()
         return G, np.diagonal(G).copy()
     return None, np.bincount(X.indices, weights=X.data**2, minlength=X.shape[1])

@@ -2,7 +2,7 @@
 import numpy as np
 import scipy.sparse as sp
 
-from ..ops import matmul
+from ..ops import gram, matmul
 from ..threshold import topk_mask
 
 __all__ = ["leverage", "select_columns", "select_rows"]
@@ -44,7 +44,7 @@ def leverage(X):
     """x'(X'X)^+ x of every row: how much it alone determines the least-squares fit. They add up to the rank of X."""
     if sp.issparse(X):
         X = X.tocsr().astype(np.float64)
-        values, Q = np.linalg.eigh(matmul(X.T, X).toarray())
+        values, Q = np.linalg.eigh(gram(X).toarray())
         some = values > len(values) * np.finfo(float).eps * max(values[-1], 0)
         U = matmul(X, Q[:, some] / np.sqrt(values[some]))
     else:
