@@ -22,6 +22,7 @@ import numpy as np
 import sparsecore.pruning as pr
 
 ROOT = Path(__file__).resolve().parents[1]
+BATCH = 256
 METHODS = {
     "random": {"score": "random"},
     "magnitude": {"score": "magnitude"},
@@ -217,40 +218,48 @@ def dense_network(args):
     return net.eval()
 
 
-def fit(net, data, epochs, rate, pruner=None, path=None):
-    """Adam with a cosine rate, batches of 128; continues from `path` where an interrupted run stopped."""
+def fit(net, args, rate, path, pruner=None):
+    """Adam with a cosine rate. Stops after args.seconds, keeps its state in `path`, and goes on from there."""
     import torch
 
-    x, y = (torch.from_numpy(a) for a in fashion(data, "train"))
-    optimizer = torch.optim.Adam(net.parameters(), lr=rate)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, epochs * (len(x) // 128))
-    first = 0
-    if path is not None and path.exists():
+    x, y = (torch.from_numpy(a) for a in fashion(args.data, "train"))
+    per_epoch = len(x) // BATCH
+    total = args.epochs * per_epoch
+    optimizer = torch.optim.Adam(net.parameters(), lr=rate, fused=True)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, total)
+    done = 0
+    if path.exists():
         state = torch.load(path, weights_only=True)
-        first = state["epoch"]
+        done = state["step"]
         net.load_state_dict(state["net"])
         optimizer.load_state_dict(state["optimizer"])
         schedule.load_state_dict(state["schedule"])
     if pruner is not None:
-        pruner.steps = first * (len(x) // 128)
+        pruner.steps = done
         pruner.attach(optimizer)
-        if first:
-            pruner.update(pruner.schedule(pruner.steps))
+        if done:
+            pruner.update(pruner.schedule(done))
+    order = None
     begin = time.perf_counter()
-    for epoch in range(first, epochs):
-        order = torch.randperm(len(x), generator=torch.Generator().manual_seed(epoch))
-        for batch in order[:len(x) // 128 * 128].split(128):
-            optimizer.zero_grad()
-            torch.nn.functional.cross_entropy(net(x[batch]), y[batch]).backward()
-            optimizer.step()
-            schedule.step()
-        print(f"epoch {epoch + 1}: {100 * accuracy(net, data):.2f} %, {time.perf_counter() - begin:.0f} s", flush=True)
-        if path is not None:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            torch.save({"net": net.state_dict(), "optimizer": optimizer.state_dict(),
-                        "schedule": schedule.state_dict(), "epoch": epoch + 1}, path)
+    while done < total and time.perf_counter() - begin < args.seconds:
+        epoch, batch = divmod(done, per_epoch)
+        if batch == 0 or order is None:
+            order = torch.randperm(len(x), generator=torch.Generator().manual_seed(epoch))
+        chosen = order[batch * BATCH:(batch + 1) * BATCH]
+        optimizer.zero_grad()
+        torch.nn.functional.cross_entropy(net(x[chosen]), y[chosen]).backward()
+        optimizer.step()
+        schedule.step()
+        done += 1
     if pruner is not None:
         pruner.detach()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    torch.save({"net": net.state_dict(), "optimizer": optimizer.state_dict(), "schedule": schedule.state_dict(),
+                "step": done}, path)
+    print(f"step {done} of {total}, {time.perf_counter() - begin:.0f} s, {100 * accuracy(net, args.data):.2f} %",
+          flush=True)
+    if done < total:
+        raise SystemExit("stopped for time: run again to go on")
 
 
 def accuracy(net, data):
@@ -263,7 +272,7 @@ def accuracy(net, data):
 
 def train(args):
     net = network()
-    fit(net, args.data, args.epochs, 1e-3, path=kept_at("fashion_dense.pt"))
+    fit(net, args, 1e-3, kept_at("fashion_dense.pt"))
     found = accuracy(net, args.data)
     return {"accuracy": found, "epochs": args.epochs}, [f"Dense Fashion-MNIST MLP: {100 * found:.2f} %"]
 
@@ -275,9 +284,9 @@ def gradual(args, sparsity):
     dense, net = dense_network(args), dense_network(args)
     if dense is None:
         raise SystemExit("no dense network: run the part 'train' first")
-    steps = 60000 // 128 * args.epochs
+    steps = 60000 // BATCH * args.epochs
     pruner = Pruner(net, sparsity, schedule=pr.cubic(sparsity, steps // 2), every=40)
-    fit(net, args.data, args.epochs, 1e-3, pruner, kept_at(f"fashion_{round(100 * sparsity)}.pt"))
+    fit(net, args, 1e-3, kept_at(f"fashion_{round(100 * sparsity)}.pt"), pruner)
     return dense, pruner
 
 
@@ -397,6 +406,7 @@ def main():
                         default=Path(os.environ.get("SPARSECORE_DATA", ROOT.parent / "shared/data")))
     parser.add_argument("--out", type=Path, default=ROOT / "bench/results")
     parser.add_argument("--epochs", type=int, default=12)
+    parser.add_argument("--seconds", type=float, default=3600, help="of training in this run; it can be continued")
     parser.add_argument("--size", type=int, default=4096)
     parser.add_argument("--methods", nargs="+", default=["sparsegpt", "alps"])
     args = parser.parse_args()
