@@ -21,6 +21,7 @@ except ImportError as missing:
 
 from .. import ops
 from .. import pruning as pr
+from ..prepared import prepare
 from ..pruning.methods import default_pattern, resolve
 from ..pruning.model import allocate
 from ..threshold import apply_mask
@@ -315,13 +316,10 @@ class _Sparse(nn.Module):
         return self._made["dense"]
 
     def _operand(self, columns):
-        """What sc.matmul multiplies by for an input of this many columns."""
-        if not hasattr(ops, "prepare"):
-            return self.matrix()
-        # One layout for a vector, one for everything wider.
+        """The layout for an input of this many columns: one for a vector, one for everything wider."""
         key = 1 if columns == 1 else 64
         if key not in self._made:
-            self._made[key] = ops.prepare(self.matrix(), columns=key)
+            self._made[key] = prepare(self.matrix(), columns=key)
         return self._made[key]
 
     def _kernel(self, batch):
@@ -336,9 +334,13 @@ class _Sparse(nn.Module):
 
     def _multiply(self, X):
         X = X.detach().numpy()
-        if X.shape[1] == 1:
-            return torch.from_numpy(ops.matmul(self._operand(1), X[:, 0])).unsqueeze(1)
-        return torch.from_numpy(ops.matmul(self._operand(X.shape[1]), X))
+        columns = X.shape[1]
+        y = np.empty((self.shape[0], columns), np.result_type(X, self.values.numpy()))
+        if columns == 1:
+            ops.matmul(self._operand(1), X[:, 0], out=y[:, 0])
+        else:
+            ops.matmul(self._operand(columns), X, out=y)
+        return torch.from_numpy(y)
 
     def __getstate__(self):
         return {**self.__dict__, "_made": {}}
