@@ -108,3 +108,14 @@ def test_the_short_way_gives_the_bits_of_the_long_way(rng, fmt, dtype, widths):
         short, general = sc.matmul(A, X), sc.matmul(A, X, threads=1)
         assert type(short) is np.ndarray and short.dtype == general.dtype == dtype
         assert sha(short) == sha(general)
+
+
+@pytest.mark.parametrize("stored", [np.int8, np.int16, np.uint16, np.int32, np.int64, np.bool_])
+@pytest.mark.parametrize("dense", [np.float32, np.float64, np.int16, np.complex64])
+def test_integer_values_are_promoted_as_numpy_does(rng, stored, dense):
+    A = random_sparse(rng, 30, 20)
+    A.data = rng.integers(0, 2, A.nnz).astype(stored)
+    X = rng.integers(-3, 3, (20, 4)).astype(dense)
+    got = sc.matmul(A, X)
+    assert got.dtype == (A @ X).dtype
+    np.testing.assert_allclose(got, A.toarray() @ X)

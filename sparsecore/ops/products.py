@@ -84,7 +84,7 @@ def _sparse_dense(A, X, out, threads, swapped=False):
         return out
     # Half precision is stored, not computed: sums and dense operands are float32.
     compute = np.dtype(np.float32) if dtype.itemsize == 2 else dtype
-    half = R.data.dtype.itemsize == 2 and compute == np.float32
+    half = R.data.dtype.name in ("float16", "bfloat16") and compute == np.float32
     data = R.data if half else _args.real_or_complex(R.data, compute)
     x = X if X.dtype == compute and X.flags.aligned else X.astype(compute)
     if any(s % x.itemsize for s in x.strides):
