@@ -21,8 +21,10 @@ def atomic_path(path, *, private=False):
     target = Path(path)
     temporary = target.with_name(f".{target.stem}.{secrets.token_hex(8)}.tmp{target.suffix}")
     os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600 if private else 0o666))
+    mode = temporary.stat().st_mode & 0o777
     try:
         yield temporary
+        os.chmod(temporary, mode)  # writers that replace the file bring their own mode
         _sync(temporary, os.O_RDONLY)
         os.replace(temporary, target)
     except BaseException:

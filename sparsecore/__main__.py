@@ -1,0 +1,7 @@
+"""python -m sparsecore"""
+
+import sys
+
+from .cli import main
+
+sys.exit(main())

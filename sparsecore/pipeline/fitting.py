@@ -1,0 +1,142 @@
+"""`fit`: a table in, a condensed model and an honest account of its accuracy out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from .. import pruning as pr
+from .features import TableFeatures, TextFeatures
+from .model import accuracy, cross_validate, train
+from .readers import DataError, read_columns, table_batches
+
+__all__ = ["Options", "fit", "sections", "summary"]
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the command line offers; the same names and defaults as `sparsecore fit`."""
+
+    label: str
+    text: str | None = None
+    features: list | None = None
+    scale: str = "maxabs"
+    sparsity: float = 0.95
+    alpha: float = 0.3
+    score: str = "magnitude"
+    screen: str | None = None
+    keep: float = 0.5
+    ngrams: tuple = (1, 2)
+    min_df: int = 2
+    most: int | None = None
+    folds: int = 5
+    seed: int = 0
+    batch_size: int | None = None
+    prefetch: int = 2
+    workers: int | None = None
+
+    def spec(self, path):
+        """Features that know their columns but have seen no data."""
+        if self.text:
+            return TextFeatures(self.text, ngrams=self.ngrams, min_df=self.min_df, most=self.most)
+        columns = self.features or [c for c in read_columns(path) if c != self.label]
+        if self.label in columns:
+            raise DataError(f"{self.label!r} is the label; it cannot be a feature too")
+        return TableFeatures(columns, scale=self.scale)
+
+    def training(self):
+        """The arguments of `train`."""
+        return {"sparsity": self.sparsity, "alpha": self.alpha, "score": _score(self.score, self.seed),
+                "screen": self.screen, "keep": self.keep}
+
+
+def fit(path, options, *, test=None, progress=lambda items, **_: iter(items)):
+    """(CondensedModel, facts): fitted on the table `path`, evaluated on the table `test` or by cross-validation.
+
+    DataError for a table that cannot be used as asked, OSError for one that cannot be opened.
+    """
+    spec = options.spec(path)
+    data = read(path, spec, options)
+    y = np.array(data[options.label], dtype=object)
+    classes = _classes(path, y, options, test)
+    raw = spec.count(data)
+    if test is None:
+        found = cross_validate(raw, y, spec, folds_count=options.folds, seed=options.seed,
+                               progress=lambda items: progress(items, desc="cross-validation", unit="fold"),
+                               **options.training())
+    features, chosen = spec.fitted(raw)
+    X = features.weigh(raw[:, chosen])
+    dense, model = train(X, y, classes, features, **options.training())
+    if test is not None:
+        data = read(test, spec, options)
+        X, y = features.transform(data), np.array(data[options.label], dtype=object)
+        found = [{"dense": accuracy(dense, X, y, features), "pruned": accuracy(model, X, y, features)}]
+    return model, _facts(path, test, options, raw.shape[0], classes, dense, model, found)
+
+
+def read(path, spec, options):
+    """The columns of a whole table."""
+    texts = [c for c in spec.columns if c not in spec.numeric]
+    parts = list(table_batches(path, numeric=spec.numeric, text=[*texts, options.label],
+                               batch_size=options.batch_size or 50_000, workers=options.workers))
+    if not parts:
+        raise DataError(f"{path} has no rows")
+    return {column: np.concatenate([part[column] for part in parts]) for column in parts[0]}
+
+
+def summary(facts):
+    """The facts in five lines for a terminal."""
+    how = f"on {facts['test']}" if facts["test"] else f"{len(facts['folds'])}-fold cross-validation"
+    return "\n".join([
+        f"{facts['rows']:,} rows, {facts['features']:,} features, {len(facts['classes'])} classes; accuracy {how}",
+        f"  dense                {100 * facts['accuracy_dense']:6.2f} %   {facts['weights']:,} weights, "
+        f"{facts['bytes_dense']:,} bytes",
+        f"  {100 * facts['sparsity']:.4g} % sparse{'':<8} {100 * facts['accuracy_pruned']:6.2f} %   "
+        f"{facts['kept']:,} weights, {facts['bytes_pruned']:,} bytes",
+        f"  difference           {100 * (facts['accuracy_pruned'] - facts['accuracy_dense']):+6.2f} points",
+        f"{facts['model']}: {facts['file_bytes']:,} bytes; {facts['seconds']} s",
+    ])
+
+
+def sections(facts):
+    """The facts as sections of a report."""
+    from ..report import curve
+
+    rows = [{"fold": i + 1, "dense": f["dense"], "pruned": f["pruned"]} for i, f in enumerate(facts["folds"])]
+    plot = curve("Accuracy per fold", [r["fold"] for r in rows],
+                 {name: [r[name] for r in rows] for name in ("dense", "pruned")}, xlabel="fold", ylabel="accuracy")
+    shown = [{"what": k.replace("_", " "), "value": v if not isinstance(v, list) else ", ".join(map(str, v))}
+             for k, v in facts.items() if k != "folds"]
+    return [("Result", summary(facts)), ("Accuracy", plot), ("Folds", rows), ("All facts", shown)]
+
+
+def _facts(path, test, options, rows, classes, dense, model, found):
+    coef = dense.coef
+    return {
+        "data": str(path), "test": None if test is None else str(test), "label": options.label, "rows": rows,
+        "features": coef.shape[1], "classes": classes.tolist(), "sparsity": options.sparsity,
+        "accuracy_dense": float(np.mean([f["dense"] for f in found])),
+        "accuracy_pruned": float(np.mean([f["pruned"] for f in found])),
+        "folds": found, "weights": coef.size, "kept": int(model.coef.nnz),
+        "bytes_dense": coef.nbytes, "bytes_pruned": pr.smallest_format(model.coef)[1],
+        "seed": options.seed, "alpha": options.alpha,
+    }
+
+
+def _classes(path, y, options, test):
+    classes, counts = np.unique(y, return_counts=True)
+    if len(classes) < 2:
+        raise DataError(f"{path}: the label {options.label!r} has one value only, {classes[0]!r}")
+    if test is None and counts.min() < options.folds:
+        rare = classes[counts.argmin()]
+        raise DataError(f"{path}: the class {rare!r} has {counts.min()} rows; {options.folds} folds need as many")
+    if test is None and options.folds < 2:
+        raise DataError(f"{options.folds} fold; cross-validation needs 2 or more")
+    return classes
+
+
+def _score(name, seed):
+    if name == "random":
+        return lambda W, stats=None: pr.random(W, seed=seed)
+    return getattr(pr, name)

@@ -1,0 +1,122 @@
+"""Ridge classifiers in closed form: from rows, or from moments gathered batch by batch; pruned and solved again.
+
+    min over w, b of  sum_i weight_i (y_i - x_i.w - b)^2 + alpha |w|^2
+
+with one column of Y per class, +1 and -1 (one column for two classes). With more features than rows the dual is solved
+(K = X X'), else the normal equations.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import scipy.linalg as la
+import scipy.sparse as sp
+
+from .. import ops
+from .. import pruning as pr
+
+__all__ = ["Moments", "encode_labels", "pick_labels", "prune_linear", "ridge"]
+
+_ROWS = 4096
+
+
+def encode_labels(y, classes):
+    """Y: (n, 1) for two classes, +1 for the second; else (n, classes) with +1 in the column of the class."""
+    found = np.searchsorted(classes, y)
+    if len(classes) == 2:
+        return np.where(found == 1, 1.0, -1.0)[:, None]
+    return np.where(found[:, None] == np.arange(len(classes)), 1.0, -1.0)
+
+
+def pick_labels(scores, classes):
+    """The class of every row of scores (n, 1) or (n, classes); ties go to the first class."""
+    if scores.shape[1] == 1:
+        return classes[(scores[:, 0] > 0).astype(int)]
+    return classes[scores.argmax(axis=1)]
+
+
+def ridge(X, Y, alpha, weight=None):
+    """coef (outputs, features) and intercept (outputs,). X dense or CSR, Y (rows, outputs), alpha > 0."""
+    if X.shape[1] <= X.shape[0]:
+        moments = Moments(X.shape[1], Y.shape[1])
+        moments.add(X, Y, weight)
+        return moments.solve(alpha)
+    root = np.sqrt(np.ones(X.shape[0]) if weight is None else np.asarray(weight, np.float64))
+    K = _row_products(X).astype(np.float64, copy=False)
+    K *= root[:, None] * root
+    K[np.diag_indices_from(K)] += alpha
+    solved = la.cho_solve(la.cho_factor(K, lower=True, overwrite_a=True), np.column_stack([root[:, None] * Y, root]))
+    intercept = root @ solved[:, :-1] / (root @ solved[:, -1])
+    dual = (solved[:, :-1] - solved[:, -1:] * intercept) * root[:, None]
+    return np.ascontiguousarray((X.T @ dual).T), intercept
+
+
+def _row_products(X):
+    """X X' as a dense array. Columns filled in one row of 16 or more go through BLAS: they hold most of the work."""
+    if not sp.issparse(X):
+        return X @ X.T
+    full = np.bincount(X.indices, minlength=X.shape[1]) > X.shape[0] / 16
+    dense = X[:, np.flatnonzero(full)].toarray()
+    return dense @ dense.T + ops.gram(X[:, np.flatnonzero(~full)], axis=1).toarray()
+
+
+class Moments:
+    """Sums over rows: the weight, x, y, x x', x y', y y'. All that a ridge classifier needs; no row is kept.
+
+    Rows are added in blocks of 4096 whatever the batches, so the bits do not depend on how the data was cut.
+    """
+
+    def __init__(self, features, outputs):
+        self.total = 0.0
+        self.x, self.y = np.zeros(features), np.zeros(outputs)
+        self.xx, self.xy = np.zeros((features, features)), np.zeros((features, outputs))
+        self._held, self._waiting = [], 0
+
+    def add(self, X, Y, weight=None):
+        """Add rows: X (n, features) dense or sparse, Y (n, outputs)."""
+        weight = np.ones(X.shape[0]) if weight is None else np.asarray(weight, np.float64)
+        self._held.append((X, Y, weight))
+        self._waiting += X.shape[0]
+        if self._waiting >= _ROWS:
+            X, Y, weight = self._joined()
+            full = X.shape[0] - X.shape[0] % _ROWS
+            for start in range(0, full, _ROWS):
+                self._add_block(*(part[start : start + _ROWS] for part in (X, Y, weight)))
+            self._held, self._waiting = [(X[full:], Y[full:], weight[full:])], X.shape[0] - full
+
+    def solve(self, alpha, support=None):
+        """coef (outputs, features) and intercept; with support (indices), only those features may be used."""
+        if self._waiting:
+            self._add_block(*self._joined())
+            self._held, self._waiting = [], 0
+        chosen = slice(None) if support is None else support
+        mean_x, mean_y = self.x / self.total, self.y / self.total
+        G = self.xx[chosen][:, chosen] - self.total * np.outer(mean_x[chosen], mean_x[chosen])
+        G[np.diag_indices_from(G)] += alpha
+        right = self.xy[chosen] - self.total * np.outer(mean_x[chosen], mean_y)
+        coef = np.zeros((len(self.y), len(self.x)))
+        if G.size:
+            coef[:, chosen] = la.solve(G, right, assume_a="pos").T
+        return coef, mean_y - coef @ mean_x
+
+    def _joined(self):
+        X, Y, weight = zip(*self._held)
+        X = (sp.vstack(X, format="csr") if sp.issparse(X[0]) else np.concatenate(X)) if len(X) > 1 else X[0]
+        return X, np.concatenate(Y), np.concatenate(weight)
+
+    def _add_block(self, X, Y, weight):
+        X = np.asarray(X.toarray() if sp.issparse(X) else X, dtype=np.float64)
+        scaled = X * weight[:, None]
+        self.total += weight.sum()
+        self.x += scaled.sum(axis=0)
+        self.y += weight @ Y
+        self.xx += scaled.T @ X
+        self.xy += scaled.T @ Y
+
+
+def prune_linear(coef, sparsity, *, score=None, stats=None):
+    """The mask of the entries of coef (outputs, features) that stay: size - round(sparsity * size) of them."""
+    stats = None if stats is None else {"coef": stats}
+    model = pr.prune({"coef": coef}, sparsity, score=score or pr.magnitude, stats=stats)
+    kept = model.layers["coef"]
+    return (kept.toarray() if sp.issparse(kept) else kept) != 0

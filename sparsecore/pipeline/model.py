@@ -1,0 +1,137 @@
+"""The condensed model: the features that are left, a sparse linear layer on them, and the names of the classes.
+
+    scores = weigh(features) @ coef.T + intercept
+
+Its file holds weights and statistics of columns, never rows of the data.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import scipy.sparse as sp
+
+from .. import ops
+from ..io import ModelFileError, read_model, save_model
+from .features import features_from
+from .linear import encode_labels, pick_labels, prune_linear, ridge
+from .sparsify import column_scores, kept_columns
+
+__all__ = ["CondensedModel", "accuracy", "cross_validate", "folds", "train"]
+
+KIND = "sparsecore condensed model"
+
+
+@dataclass
+class CondensedModel:
+    """features: from a batch of columns to numbers; coef: (outputs, features), CSR once pruned; classes: str."""
+
+    features: object
+    coef: sp.csr_array
+    intercept: np.ndarray
+    classes: np.ndarray
+    facts: dict = field(default_factory=dict)
+
+    def decision(self, X):
+        """Scores (rows, outputs) of feature rows X."""
+        if sp.issparse(X):
+            coef = self.coef.toarray() if sp.issparse(self.coef) else self.coef
+            return ops.matmul(X, np.ascontiguousarray(coef.T)) + self.intercept
+        return (self.coef @ X.T if isinstance(self.coef, np.ndarray) else ops.matmul(self.coef, X.T)).T + self.intercept
+
+    def predict(self, batch):
+        """The class of every row of a batch {column: array}."""
+        return pick_labels(self.decision(self.features.transform(batch)), self.classes)
+
+    def save(self, path, *, key=None, passphrase=None):
+        layers, facts = self.features.to_layers()
+        metadata = {"kind": KIND, "features": {"kind": self.features.kind, **facts},
+                    "classes": self.classes.tolist(), "facts": self.facts}
+        layers = {"coef": self.coef, "intercept": self.intercept, **layers}
+        save_model(path, layers, key=key, passphrase=passphrase, metadata=metadata)
+
+    @classmethod
+    def load(cls, path, *, key=None, passphrase=None):
+        """The model in the file `path`; ModelFileError if it holds something else."""
+        found = read_model(path, key=key, passphrase=passphrase)
+        return cls.from_contents(found, path)
+
+    @classmethod
+    def from_contents(cls, found, path):
+        if found.metadata.get("kind") != KIND:
+            raise ModelFileError(f"{path} holds bare layers, not a model with its features")
+        try:
+            features = features_from(found.layers, found.metadata["features"])
+            coef, intercept = found.layers["coef"], found.layers["intercept"]
+            classes = np.array(found.metadata["classes"], dtype=object)
+            outputs = 1 if len(classes) == 2 else len(classes)
+            if coef.shape != (outputs, features.size) or intercept.shape != (outputs,):
+                raise ValueError(f"coef has shape {coef.shape}; {outputs} outputs and {features.size} features")
+            return cls(features, coef, intercept, classes, found.metadata["facts"])
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise ModelFileError(f"{path} is damaged: {error}") from error
+
+
+def train(X, y, classes, features, *, sparsity, alpha=0.3, score=None, screen=None, keep=1.0):
+    """(dense model, condensed model): fit ridge, prune its weights, solve what is left again.
+
+    X: rows as `features` weighs them; y: labels. screen, keep: first only the best columns, as `sparsify` scores them.
+    score: a function of sparsecore.pruning. The penalty of the second fit grows as `features.restrict` scales shortened
+    rows up again, so it weighs as much as in the first.
+    """
+    Y = encode_labels(y, classes)
+    if screen is not None:
+        chosen = kept_columns(column_scores(X, screen), keep)
+        X, features = features.restrict(X, chosen), features.keep(chosen)
+    coef, intercept = ridge(X, Y, alpha)
+    dense = CondensedModel(features, coef, intercept, classes)
+    mask = prune_linear(coef, sparsity, score=score)
+    chosen = np.flatnonzero(mask.any(axis=0))
+    if not chosen.size:
+        raise ValueError(f"a sparsity of {sparsity} leaves none of the {coef.size} weights")
+    left, rows = mask[:, chosen], features.restrict(X, chosen)
+    penalty = alpha * _mass(rows) / (_mass(X[:, chosen]) or 1.0)
+    weights, offset = np.zeros(left.shape), Y.mean(axis=0)
+    for o in range(len(left)):  # every output on its own support
+        own = np.flatnonzero(left[o])
+        if own.size:
+            solved, shift = ridge(rows[:, own], Y[:, o : o + 1], penalty)
+            weights[o, own], offset[o] = solved[0], shift[0]
+    return dense, CondensedModel(features.keep(chosen), sp.csr_array(weights), offset, classes)
+
+
+def folds(y, count, seed):
+    """The fold of every row, stratified: each class is shuffled and dealt out in turn."""
+    place, rng, start = np.empty(len(y), np.int64), np.random.default_rng(seed), 0
+    for label in np.unique(y):
+        rows = rng.permutation(np.flatnonzero(y == label))
+        place[rows] = (start + np.arange(rows.size)) % count
+        start += rows.size
+    return place
+
+
+def cross_validate(raw, y, spec, *, sparsity, folds_count=5, seed=0, progress=iter, **options):
+    """Accuracy per fold: [{"dense": ..., "pruned": ...}]. Features, weights and mask are learned on the other folds."""
+    fold, classes, found = folds(y, folds_count, seed), np.unique(y), []
+    for f in progress(range(folds_count)):
+        learn, test = np.flatnonzero(fold != f), np.flatnonzero(fold == f)
+        features, chosen = spec.fitted(raw[learn])
+        X, X_test = (features.weigh(raw[rows][:, chosen]) for rows in (learn, test))
+        dense, pruned = train(X, y[learn], classes, features, sparsity=sparsity, **options)
+        found.append({"dense": accuracy(dense, X_test, y[test], features),
+                      "pruned": accuracy(pruned, X_test, y[test], features)})
+    return found
+
+
+def accuracy(model, X, y, features):
+    """The share of rows X (of `features`, of which the model may use some) that the model gets right."""
+    place = {name: i for i, name in enumerate(features.names)}
+    rows = features.restrict(X, np.array([place[name] for name in model.features.names]))
+    return float((pick_labels(model.decision(rows), model.classes) == y).mean())
+
+
+def _mass(X):
+    """Mean squared length of the rows that are not empty."""
+    squares = np.asarray((X.multiply(X) if sp.issparse(X) else X * X).sum(axis=1)).ravel()
+    return float(squares[squares > 0].mean()) if (squares > 0).any() else 0.0

@@ -1,0 +1,269 @@
+"""Tables in bounded memory: CSV (plain or .gz) and Parquet, in batches of rows, parsed ahead on all cores.
+
+A reader thread cuts the file into blocks at record ends (a newline with an even number of quotes before it), a pool
+parses several blocks at once, and batches come out in order. At most `prefetch` parsed blocks wait, so memory depends
+on block and batch size, never on the file's.
+"""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import queue
+import threading
+import zlib
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+
+__all__ = ["DataError", "ordered_map", "prefetched", "read_columns", "table_batches"]
+
+BLOCK = 4 << 20
+_LONGEST_RECORD = 64 * BLOCK
+
+
+class DataError(ValueError):
+    """The data file cannot be used as asked; the message names the file and the column."""
+
+
+def read_columns(path):
+    """The names of the columns of a CSV or Parquet file."""
+    with _as_data_errors(path):
+        if _is_parquet(path):
+            return list(_parquet().ParquetFile(path).schema_arrow.names)
+        with _opened(path) as handle:
+            header = next(csv.reader(io.TextIOWrapper(handle, "utf-8-sig", newline="")), None)
+    if not header:
+        raise DataError(f"{path} is empty")
+    return header
+
+
+def table_batches(path, *, numeric=(), text=(), batch_size=50_000, prefetch=2, workers=None):
+    """Yield {column: array} for `batch_size` rows at a time: float64 for `numeric`, str objects for `text`.
+
+    DataError for a file or column that is missing, a value that is no number, or a gap in a numeric column; OSError if
+    the file cannot be opened. workers: parsing threads (default: as many as sparsecore uses).
+    """
+    from .._threads import get_num_threads
+
+    wanted = list(dict.fromkeys([*numeric, *text]))
+    header = read_columns(path)
+    for column in wanted:
+        if column not in header:
+            raise DataError(f"{path} has no column {column!r}; it has {', '.join(map(repr, header))}")
+        if header.count(column) > 1:
+            raise DataError(f"{path} has {header.count(column)} columns called {column!r}")
+    workers = workers or get_num_threads()
+
+    def parse(block):
+        with _as_data_errors(path):
+            return _columns(block, path, header, numeric, text)
+
+    blocks = prefetched(_guarded(_parquet_blocks(path, wanted) if _is_parquet(path) else _csv_blocks(path), path), 1)
+    yield from _regrouped(ordered_map(parse, blocks, workers, prefetch), wanted, batch_size)
+
+
+def prefetched(items, depth):
+    """The same items, produced by a thread that stays at most `depth` ahead; its errors are raised here."""
+    waiting, stop, end = queue.Queue(maxsize=max(1, depth)), threading.Event(), object()
+
+    def produce():
+        try:
+            for item in items:
+                if not _put(waiting, (item, None), stop):
+                    return
+            _put(waiting, (end, None), stop)
+        except BaseException as error:  # handed over, whatever it is
+            _put(waiting, (end, error), stop)
+
+    thread = threading.Thread(target=produce, daemon=True)
+    thread.start()
+    try:
+        while True:
+            item, error = waiting.get()
+            if error is not None:
+                raise error
+            if item is end:
+                return
+            yield item
+    finally:
+        stop.set()
+        thread.join()
+
+
+def ordered_map(function, items, workers, ahead):
+    """function(item) for every item, in order, by `workers` threads; at most workers + ahead of them wait."""
+    pending = deque()
+    with ThreadPoolExecutor(workers) as pool:
+        try:
+            for item in items:
+                pending.append(pool.submit(function, item))
+                if len(pending) >= workers + ahead:
+                    yield pending.popleft().result()
+            while pending:
+                yield pending.popleft().result()
+        finally:
+            for future in pending:
+                future.cancel()
+
+
+def _put(waiting, item, stop):
+    while not stop.is_set():
+        try:
+            waiting.put(item, timeout=0.1)
+            return True
+        except queue.Full:
+            continue
+    return False
+
+
+def _csv_blocks(path):
+    """Bytes of whole records, without the header."""
+    with _opened(path) as handle:
+        rest = _after_header(handle)
+        while data := handle.read(BLOCK):
+            data = rest + data
+            cut = _record_end(data)
+            if cut == 0 and len(data) > _LONGEST_RECORD:
+                raise DataError(f"{path}: a quote is not closed, or a record is longer than {_LONGEST_RECORD} bytes")
+            if cut:
+                yield data[:cut]
+            rest = data[cut:]
+        if rest.strip():
+            yield rest
+
+
+def _after_header(handle):
+    data = b""
+    while more := handle.read(BLOCK):
+        data += more
+        place = -1
+        while (place := data.find(b"\n", place + 1)) >= 0:
+            if data.count(b'"', 0, place) % 2 == 0:
+                return data[place + 1 :]
+        if len(data) > _LONGEST_RECORD:
+            break
+    return b""
+
+
+def _record_end(data):
+    """One past the last newline outside quotes; 0 if there is none."""
+    quotes, end = data.count(b'"'), len(data)
+    while (place := data.rfind(b"\n", 0, end)) >= 0:
+        quotes -= data.count(b'"', place, end)
+        if quotes % 2 == 0:
+            return place + 1
+        end = place
+    return 0
+
+
+def _parquet_blocks(path, wanted):
+    for batch in _parquet().ParquetFile(path).iter_batches(batch_size=16384, columns=wanted):
+        yield batch.to_pandas()
+
+
+def _columns(block, path, header, numeric, text):
+    if isinstance(block, bytes):
+        block = _parse_csv(block, header, numeric, text)
+    found = {}
+    for column in numeric:
+        try:
+            values = np.asarray(block[column], dtype=np.float64)
+        except (TypeError, ValueError) as error:
+            raise DataError(f"{path}: column {column!r} has a value that is no number ({error})") from None
+        if not np.isfinite(values).all():
+            raise DataError(f"{path}: column {column!r} has missing or infinite values; fill or drop them first")
+        found[column] = values
+    for column in text:
+        if column not in found:
+            values = np.asarray(block[column], dtype=object)
+            found[column] = np.array([v if isinstance(v, str) else "" if v is None or v != v else str(v)
+                                      for v in values], dtype=object)
+    return found
+
+
+def _parse_csv(block, header, numeric, text):
+    """{column: values}, by pyarrow where it is installed (it parses on several cores), else by pandas."""
+    types = {**dict.fromkeys(text, "str"), **dict.fromkeys(numeric, "float64")}
+    try:
+        import pyarrow
+        from pyarrow import csv as arrow
+    except ImportError:
+        pandas = _pandas()
+        frame = pandas.read_csv(io.BytesIO(block), header=None, names=header, usecols=list(types), dtype=types,
+                                keep_default_na=False, na_values={c: [""] for c in numeric})
+        return {column: frame[column].to_numpy() for column in types}
+    arrow_types = {c: pyarrow.float64() if t == "float64" else pyarrow.string() for c, t in types.items()}
+    table = arrow.read_csv(
+        pyarrow.BufferReader(block),
+        read_options=arrow.ReadOptions(column_names=header, use_threads=False),
+        parse_options=arrow.ParseOptions(newlines_in_values=True),
+        convert_options=arrow.ConvertOptions(include_columns=list(types), column_types=arrow_types, null_values=[""],
+                                             strings_can_be_null=False, quoted_strings_can_be_null=False),
+    )
+    return {column: table[column].to_numpy() for column in types}
+
+
+def _regrouped(parts, columns, rows):
+    """Batches of exactly `rows` rows (the last may be shorter), whatever the parts were."""
+    held, count = [], 0
+    for part in parts:
+        size = len(part[columns[0]])
+        held.append(part)
+        count += size
+        while count >= rows:
+            joined = {c: np.concatenate([p[c] for p in held]) for c in columns}
+            for start in range(0, count - rows + 1, rows):
+                yield {c: joined[c][start : start + rows] for c in columns}
+            left = count % rows
+            held, count = [{c: joined[c][len(joined[c]) - left :].copy() for c in columns}], left
+    if count:
+        yield {c: np.concatenate([p[c] for p in held]) for c in columns}
+
+
+@contextmanager
+def _opened(path):
+    with (gzip.open if str(path).endswith(".gz") else open)(path, "rb") as handle:
+        yield handle
+
+
+def _guarded(blocks, path):
+    with _as_data_errors(path):
+        yield from blocks
+
+
+@contextmanager
+def _as_data_errors(path):
+    """What the parsers raise, as one line that names the file."""
+    try:
+        yield
+    except (DataError, FileNotFoundError, PermissionError, IsADirectoryError):
+        raise
+    except (gzip.BadGzipFile, EOFError, zlib.error, UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f"{path} cannot be read: {error}") from error
+    except ValueError as error:  # pyarrow.ArrowInvalid and pandas.errors.ParserError are ValueErrors
+        raise DataError(f"{path} cannot be read: {' '.join(str(error).split())[:200]}") from error
+
+
+def _is_parquet(path):
+    return Path(path).suffix in (".parquet", ".pq")
+
+
+def _parquet():
+    try:
+        from pyarrow import parquet
+    except ImportError as error:
+        raise ImportError("Parquet files need pyarrow: pip install 'sparsecore[data]'") from error
+    return parquet
+
+
+def _pandas():
+    try:
+        import pandas
+    except ImportError as error:
+        raise ImportError("CSV files need pandas or pyarrow: pip install 'sparsecore[data]'") from error
+    return pandas
