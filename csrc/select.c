@@ -6,12 +6,14 @@
 #include "select.h"
 
 #include <math.h>
+#include <stdatomic.h>
 
-#define SIGMAS 4.0
+#define SIGMAS 3.0
 #define RUN 16                  /* neighbours sampled together: a cache line of f32 */
 #define BINS 2048
-#define POOL_BYTES (960 << 10)  /* candidates of one thread; less beside a buffer for gathered rows */
-#define POOL_BYTES_BESIDE (256 << 10)
+#define POOL_BYTES (800 << 10)  /* candidates, for each thread; less beside a buffer for gathered rows */
+#define POOL_BYTES_BESIDE (128 << 10)
+#define NEST_BYTES (SC_PART_BYTES + 1024)   /* candidates of one part, before they go to the pool */
 #define MOST_SAMPLES (240 << 10)
 
 int sc_key_width(enum sc_val val)
@@ -119,7 +121,7 @@ static int pick_inside(int width, int64_t n, int64_t k, const struct sc_bracket 
     f->above += b->from_hi;
     if (guess) {
         double p = (double)k / (double)n;
-        int64_t reach = (int64_t)(1.25 * SIGMAS * sqrt((double)n * p * (1 - p))) + 4;
+        int64_t reach = (int64_t)(1.7 * SIGMAS * sqrt((double)n * p * (1 - p))) + 4;
         if (b->kept > 3 * reach) {
             if (rank > reach) guess->hi = s->pick[width](buffer, b->kept, rank - reach, &a, &e);
             if (rank + reach <= b->kept) guess->lo = s->pick[width](buffer, b->kept, rank + reach, &a, &e);
@@ -223,17 +225,27 @@ struct pass {
     int width;
     uint64_t lo, hi;
     int shift;
-    char *pool;
-    int64_t room, *bins;
+    char *pool, *nests;
+    int64_t all;              /* keys that the pool holds */
+    _Atomic int64_t kept;     /* that it should hold */
+    int64_t *bins;
     struct sc_bracket *b;
 };
 
 static void visit_bracket(void *self, int slot, const void *x, int64_t n)
 {
     struct pass *p = self;
+    struct sc_bracket *b = &p->b[slot];
     size_t size = (size_t)2 << p->width;
-    sc_kernels()->select->bracket[p->width](x, n, p->lo, p->hi, p->pool + (size_t)(slot * p->room) * size, p->room,
-                                            &p->b[slot]);
+    char *nest = p->nests + (size_t)slot * NEST_BYTES;
+    for (int64_t i = 0, most = SC_PART_BYTES / (int64_t)size; i < n; i += most) {
+        b->kept = 0;
+        sc_kernels()->select->bracket[p->width]((const char *)x + (size_t)i * size, SC_MIN(most, n - i), p->lo, p->hi, nest,
+                                                NEST_BYTES / (int64_t)size, b);
+        if (b->kept == 0) continue;
+        int64_t at = atomic_fetch_add(&p->kept, b->kept);
+        if (at < p->all) memcpy(p->pool + (size_t)at * size, nest, (size_t)SC_MIN(b->kept, p->all - at) * size);
+    }
 }
 
 static void visit_histogram(void *self, int slot, const void *x, int64_t n)
@@ -279,84 +291,116 @@ static int64_t take_sample(const struct pieces *p, const int64_t *begin, int64_t
     return m;
 }
 
-static int kth(const struct pieces *p, const int64_t *begin, int64_t k, int threads, char *pool, int64_t room,
-               char *packs, int64_t *bins, struct sc_bracket *counts, struct sc_found *f)
+/* One pass with the bracket of `pass`; the sum over threads in b. */
+static int count(const struct pieces *p, struct pass *pass, char *packs, int threads, struct sc_bracket *b)
+{
+    memset(pass->b, 0, (size_t)threads * sizeof *pass->b);
+    memset(b, 0, sizeof *b);
+    pass->kept = 0;
+    int status = everywhere(p, packs, visit_bracket, pass, threads);
+    for (int t = 0; t < threads; t++) {
+        b->over_hi += pass->b[t].over_hi;
+        b->from_hi += pass->b[t].from_hi;
+        b->over_lo += pass->b[t].over_lo;
+        b->from_lo += pass->b[t].from_lo;
+        b->top = SC_MAX(b->top, pass->b[t].top);
+    }
+    b->kept = pass->kept;
+    return status == SC_OK && b->top > sc_key_inf(p->W[0].val) ? SC_IS_NAN : status;
+}
+
+/* The bracket of `pass` becomes what the m keys at the head of the pool, a sample of n, say of the k-th of those n. */
+static int bracket_from(struct pass *pass, int64_t m, int64_t k, int64_t n)
+{
+    size_t size = (size_t)2 << pass->width;
+    char *rest = pass->pool + (size_t)m * size;
+    struct sc_found found;
+    uint64_t top = 0;
+    int64_t up, down;
+    int status = SC_OK;
+    sample_ranks(k, n, m, &up, &down);
+    if (up) {
+        status = sc_kth_serial(pass->width, pass->pool, m, up, 0, rest, pass->all - m, &found, &top);
+        pass->hi = found.key;
+    }
+    if (status == SC_OK && down <= m) {
+        status = sc_kth_serial(pass->width, pass->pool, m, down, 0, rest, pass->all - m, &found, &top);
+        pass->lo = found.key;
+    }
+    return status;
+}
+
+/* Histograms until few lie in the closed range from..to that holds the k-th, or it is one key (f->equal > 0); `above`
+ * lie above it. */
+static int narrow_by_passes(const struct pieces *p, struct pass *pass, char *packs, int threads, uint64_t from,
+                            uint64_t to, int64_t above, int64_t k, struct sc_found *f)
+{
+    for (int64_t inside, done = 0; !done;) {
+        pass->lo = from;
+        pass->hi = to;
+        pass->shift = range_shift(from, to);
+        memset(pass->bins, 0, (size_t)threads * BINS * sizeof *pass->bins);
+        int status = everywhere(p, packs, visit_histogram, pass, threads);
+        if (status != SC_OK) return status;
+        int64_t total = 0;
+        for (int64_t i = 0; i < BINS; i++) {
+            for (int t = 1; t < threads; t++) pass->bins[i] += pass->bins[t * BINS + i];
+            total += pass->bins[i];
+        }
+        if (above >= k || above + total < k) return SC_CHANGED;
+        done = narrow(&from, &to, k, &above, pass->all / 2, pass->bins, pass->shift, &inside);
+        *f = (struct sc_found){from, above, from == to ? inside : 0};
+    }
+    open_range(from, to, &pass->lo, &pass->hi);
+    return SC_OK;
+}
+
+static int kth(const struct pieces *p, const int64_t *begin, int64_t k, int threads, struct pass *pass, char *packs,
+               struct sc_found *f)
 {
     size_t size = (size_t)2 << p->width;
-    int64_t all = room * threads, last = (int64_t)key_last(p->width);
-    uint64_t top = 0, inf = sc_key_inf(p->W[0].val);
-    struct pass pass = {p->width, 0, (uint64_t)last, 0, pool, room, bins, counts};
+    uint64_t last = key_last(p->width), top = 0;
+    int status;
+    pass->hi = last;
     if (p->values > SMALL) {
-        /* Enough samples for about half a pool of candidates; never more than fit into half of it. */
+        /* Enough samples for about half a pool of candidates. */
         double share = (double)k / (double)p->values;
-        double want = 2 * SIGMAS * (double)p->values * sqrt(share * (1 - share)) / (0.5 * (double)all);
-        int64_t m = (int64_t)SC_MIN(want * want, (double)MOST_SAMPLES), up, down;
-        m = SC_MIN(SC_MAX(m, 16384), SC_MIN(p->values / 8, all / 2));
-        m = take_sample(p, begin, SC_MAX(1, m / RUN), pool);
-        char *rest = pool + (size_t)m * size;
-        struct sc_found found;
-        sample_ranks(k, p->values, m, &up, &down);
-        int status = SC_OK;
-        if (up) {
-            status = sc_kth_serial(p->width, pool, m, up, 0, rest, all - m, &found, &top);
-            pass.hi = found.key;
-        }
-        if (status == SC_OK && down <= m) {
-            status = sc_kth_serial(p->width, pool, m, down, 0, rest, all - m, &found, &top);
-            pass.lo = found.key;
-        }
+        double want = 2 * SIGMAS * (double)p->values * sqrt(share * (1 - share)) / (0.5 * (double)pass->all);
+        int64_t m = (int64_t)SC_MIN(want * want, (double)MOST_SAMPLES);
+        m = SC_MIN(SC_MAX(m, 16384), SC_MIN(p->values / 8, pass->all * 7 / 8));
+        m = take_sample(p, begin, SC_MAX(1, m / RUN), pass->pool);
+        status = bracket_from(pass, m, k, p->values);
         if (status != SC_OK) return status;
     }
-    for (int round = 0;; round++) {
-        struct sc_bracket b = {0};
-        memset(counts, 0, (size_t)threads * sizeof *counts);
-        int status = everywhere(p, packs, visit_bracket, &pass, threads), full = 0;
-        int64_t kept = 0;
+    *f = (struct sc_found){0, 0, 0};
+    for (int round = 0; round < 3; round++) {
+        struct sc_bracket b;
+        status = count(p, pass, packs, threads, &b);
         if (status != SC_OK) return status;
-        for (int t = 0; t < threads; t++) {
-            b.over_hi += counts[t].over_hi;
-            b.from_hi += counts[t].from_hi;
-            b.over_lo += counts[t].over_lo;
-            b.from_lo += counts[t].from_lo;
-            b.top = SC_MAX(b.top, counts[t].top);
-            full |= counts[t].kept > room;
-            kept += counts[t].kept;
-        }
-        if (b.top > inf) return SC_IS_NAN;
-        int where = decide(&b, k, pass.lo, pass.hi, f);
+        uint64_t lo = pass->lo, hi = pass->hi;
+        int where = decide(&b, k, lo, hi, f);
         if (where == FOUND) return SC_OK;
-        if (where == INSIDE && !full && kept + 1024 <= all) {
-            for (int t = 0; t < threads; t++) {
-                memmove(pool + (size_t)b.kept * size, pool + (size_t)(t * room) * size, (size_t)counts[t].kept * size);
-                b.kept += counts[t].kept;
-            }
-            status = sc_kth_serial(p->width, pool, b.kept, k - b.from_hi, 0, pool + (size_t)b.kept * size, all - b.kept,
-                                   f, &top);
+        if (where == INSIDE && b.kept <= pass->all - 1024) {
+            status = sc_kth_serial(p->width, pass->pool, b.kept, k - b.from_hi, 0, pass->pool + (size_t)b.kept * size,
+                                   pass->all - b.kept, f, &top);
             f->above += b.from_hi;
             return status;
         }
-        if (round == 2) return SC_CHANGED;
-        uint64_t from = where == ABOVE ? pass.hi + 1 : where == BELOW ? 0 : pass.lo + 1;
-        uint64_t to = where == ABOVE ? (uint64_t)last : where == BELOW ? pass.lo - 1 : pass.hi - 1;
-        int64_t above = where == ABOVE ? 0 : where == BELOW ? b.from_lo : b.from_hi, inside;
-        for (int done = 0; !done;) {
-            pass.lo = from;
-            pass.hi = to;
-            pass.shift = range_shift(from, to);
-            memset(bins, 0, (size_t)threads * BINS * sizeof *bins);
-            status = everywhere(p, packs, visit_histogram, &pass, threads);
-            if (status != SC_OK) return status;
-            int64_t total = 0;
-            for (int64_t i = 0; i < BINS; i++) {
-                for (int t = 1; t < threads; t++) bins[i] += bins[t * BINS + i];
-                total += bins[i];
-            }
-            if (above >= k || above + total < k) return SC_CHANGED;
-            done = narrow(&from, &to, k, &above, room - 1024, bins, pass.shift, &inside);
+        if (where == INSIDE && round == 0) {
+            /* Too many: those that found room are a sample of those inside. */
+            pass->lo = lo;
+            pass->hi = hi;
+            status = bracket_from(pass, pass->all * 7 / 8, k - b.from_hi, b.over_lo - b.from_hi);
+        } else if (where == ABOVE) {
+            status = narrow_by_passes(p, pass, packs, threads, hi + 1, last, 0, k, f);
+        } else if (where == BELOW) {
+            status = narrow_by_passes(p, pass, packs, threads, 0, lo - 1, b.from_lo, k, f);
+        } else {
+            status = narrow_by_passes(p, pass, packs, threads, lo + 1, hi - 1, b.from_hi, k, f);
         }
-        if (from == to) { *f = (struct sc_found){from, above, inside}; return SC_OK; }
-        open_range(from, to, &pass.lo, &pass.hi);
+        if (status != SC_OK || f->equal) return status;
     }
+    return SC_CHANGED;
 }
 
 int sc_kth_key(const sc_dense *W, int64_t n, int64_t k, int threads, uint64_t *key, int64_t *above, int64_t *equal)
@@ -372,8 +416,8 @@ int sc_kth_key(const sc_dense *W, int64_t n, int64_t k, int threads, uint64_t *k
     int gather = 0;
     for (int64_t i = 0; i < n; i++) gather |= flat(W[i]).col_stride != 1;
     int64_t pool_bytes = gather ? POOL_BYTES_BESIDE : POOL_BYTES;
-    char *pool = sc_alloc(threads, (size_t)pool_bytes), *packs = sc_alloc(threads, gather ? SC_PACK_BYTES : 64);
-    int status = p.W && p.cuts && p.first && begin && bins && counts && pool && packs ? SC_OK : SC_NO_MEMORY;
+    char *pool = sc_alloc(threads, (size_t)pool_bytes), *nests = sc_alloc(threads, NEST_BYTES), *packs = sc_alloc(threads, gather ? SC_PACK_BYTES : 64);
+    int status = p.W && p.cuts && p.first && begin && bins && counts && pool && nests && packs ? SC_OK : SC_NO_MEMORY;
     for (int64_t i = 0; i < n && status == SC_OK; i++) {
         if (W[i].val != W[0].val) status = SC_BAD_TYPE;
         if (W[i].rows == 0 || W[i].cols == 0) continue;
@@ -387,7 +431,9 @@ int sc_kth_key(const sc_dense *W, int64_t n, int64_t k, int threads, uint64_t *k
     }
     if (status == SC_OK && (k < 1 || k > p.values)) status = SC_BAD_SHAPE;
     struct sc_found f = {0, 0, 0};
-    if (status == SC_OK) status = kth(&p, begin, k, threads, pool, pool_bytes / (int64_t)size, gather ? packs : 0, bins, counts, &f);
+    struct pass pass = {.width = p.width, .pool = pool, .nests = nests, .all = pool_bytes * threads / (int64_t)size,
+                        .bins = bins, .b = counts};
+    if (status == SC_OK) status = kth(&p, begin, k, threads, &pass, gather ? packs : 0, &f);
     *key = f.key;
     *above = f.above;
     *equal = f.equal;
@@ -398,6 +444,7 @@ int sc_kth_key(const sc_dense *W, int64_t n, int64_t k, int threads, uint64_t *k
     sc_free(bins);
     sc_free(counts);
     sc_free(pool);
+    sc_free(nests);
     sc_free(packs);
     return status;
 }
