@@ -39,7 +39,8 @@ static void advise_huge(void *p, size_t bytes)
 {
 #if defined(__linux__) && defined(MADV_HUGEPAGE)
     if (p && bytes >= (size_t)8 << 20) {
-        uintptr_t a = ((uintptr_t)p + 4095) & ~(uintptr_t)4095, e = ((uintptr_t)p + bytes) & ~(uintptr_t)4095;
+        /* Whole pages outward: advice on a part would split the mapping, and realloc could no longer move it. */
+        uintptr_t a = (uintptr_t)p & ~(uintptr_t)4095, e = ((uintptr_t)p + bytes + 4095) & ~(uintptr_t)4095;
         madvise((void *)a, e - a, MADV_HUGEPAGE);
     }
 #else

@@ -102,7 +102,7 @@ static int take_scratch(struct job *j, int64_t longest)
         j->col[i] = sc_alloc(room + 64, sizeof **j->col);
         j->val[i] = sc_alloc(room + 64, j->size);
         if (!(s->acc = sc_calloc(span + 64, j->size)) || !(s->flag = sc_calloc(span + 64, 1)) ||
-            !(s->product = sc_alloc(sort + 64, j->size)) || !(s->key = sc_alloc(sort + 64, 8)) ||
+            !(s->product = sc_alloc(sort + 64, j->size)) || !(s->key = sc_alloc(sort + 512, 8)) ||
             !(s->spare = sc_alloc(sort + 64, 8)) || !(s->segment = sc_alloc(entries, 16)) || !j->col[i] || !j->val[i])
             return SC_NO_MEMORY;
         if (j->top < INT64_MAX &&

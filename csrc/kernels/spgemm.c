@@ -2,6 +2,10 @@
 #include "isa.h"
 #include "spgemm_sort.h"
 
+#define AHEAD 16        /* entries of A between a prefetch and its use */
+#define SPREAD 16       /* columns per product up to which sums in place beat sorting */
+#define NETWORK 2048    /* products that the sorting network takes */
+
 /* work[r] = sum over entries (r, k) of A of the length of row k of B */
 static void work(const sc_csr *A, const sc_csr *B, int64_t r0, int64_t r1, int64_t *work)
 {

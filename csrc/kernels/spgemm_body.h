@@ -17,22 +17,55 @@ static int64_t SC_PASTE(spgemm_scaled, VNAME)(const sc_csr *B, int64_t q0, int64
     return n;
 }
 
-/* acc[col - lo] += product, flag[col - lo] = 1; then what is flagged, in order, leaving both zero. */
-static int64_t SC_PASTE(spgemm_dense, VNAME)(const VAL *a, const int64_t *segment, int64_t entries, const sc_csr *B,
-                                             int64_t lo, int64_t hi, const sc_spgemm_scratch *s, int32_t *col,
-                                             VAL *val)
+/* What acc[lo : hi + 1] holds that is not zero, in order, leaving acc and flag zero.  Column c lies at c - base.
+ * flag == NULL: look at every sum. */
+static int64_t SC_PASTE(spgemm_collect, VNAME)(VAL *acc, uint8_t *flag, int64_t base, int64_t lo, int64_t hi,
+                                               int32_t *col, VAL *val)
 {
-    const int32_t *Bc = B->indices;
-    const VAL *Bv = B->data;
-    VAL *acc = (VAL *)s->acc - lo;
-    uint8_t *flag = s->flag - lo;
-    for (int64_t i = 0; i < entries; i++)
-        for (int64_t q = segment[2 * i]; q < segment[2 * i + 1]; q++) {
-            acc[Bc[q]] += a[i] * Bv[q];
-            flag[Bc[q]] = 1;
+    int64_t n = 0, end = hi - base + 1;
+#if SC_LEVEL >= 512 && VREAL
+    const __m256i step = _mm256_set_epi32(7, 6, 5, 4, 3, 2, 1, 0);
+    for (int64_t w = (lo - base) & ~(int64_t)63; w < end; w += 64) {
+        uint64_t bits = ~(uint64_t)0;
+        if (flag) {
+            __m512i f = _mm512_load_si512(flag + w);
+            bits = _mm512_test_epi8_mask(f, f);
+            if (!bits) continue;
+            _mm512_store_si512(flag + w, _mm512_setzero_si512());
+        } else if (end - w < 64) {
+            bits >>= 64 - (end - w);
         }
-    int64_t n = 0;
-    for (int64_t w = lo; w <= hi; w += 8) {
+        for (int64_t j = w; bits; j += 8, bits >>= 8) {
+            __mmask8 m = (__mmask8)bits;
+            if (!m) continue;
+#if VBITS == 64
+            __m512d v = _mm512_load_pd(acc + j);
+            _mm512_store_pd(acc + j, _mm512_setzero_pd());
+            m = _mm512_mask_cmp_pd_mask(m, v, _mm512_setzero_pd(), _CMP_NEQ_UQ);
+            _mm512_storeu_pd(val + n, _mm512_maskz_compress_pd(m, v));
+#else
+            __m256 v = _mm256_load_ps(acc + j);
+            _mm256_store_ps(acc + j, _mm256_setzero_ps());
+            m = _mm256_mask_cmp_ps_mask(m, v, _mm256_setzero_ps(), _CMP_NEQ_UQ);
+            _mm256_storeu_ps(val + n, _mm256_maskz_compress_ps(m, v));
+#endif
+            __m256i c = _mm256_add_epi32(step, _mm256_set1_epi32((int32_t)(base + j)));
+            _mm256_storeu_si256((__m256i *)(col + n), _mm256_maskz_compress_epi32(m, c));
+            n += __builtin_popcount(m);
+        }
+    }
+#else
+    if (!flag) {
+        for (int64_t j = lo - base; j < end; j++) {
+            VAL v = acc[j];
+            acc[j] = 0;
+            col[n] = (int32_t)(base + j);
+            val[n] = v;
+            n += v != 0;
+        }
+        return n;
+    }
+    for (int64_t w = (lo - base) & ~(int64_t)7; w < end; w += 8) {
         uint64_t bits;
         memcpy(&bits, flag + w, 8);
         if (!bits) continue;
@@ -41,13 +74,119 @@ static int64_t SC_PASTE(spgemm_dense, VNAME)(const VAL *a, const int64_t *segmen
             int64_t j = w + (__builtin_ctzll(bits) >> 3);
             VAL v = acc[j];
             acc[j] = 0;
-            col[n] = (int32_t)j;
+            col[n] = (int32_t)(base + j);
             val[n] = v;
             n += v != 0;
         }
     }
+#endif
     return n;
 }
+
+/* acc[column] += product, flag[column] = 1, then what was touched; where most columns are, without flags. */
+static int64_t SC_PASTE(spgemm_dense, VNAME)(const VAL *a, const int64_t *segment, int64_t entries, const sc_csr *B,
+                                             int64_t lo, int64_t hi, int64_t f, const sc_spgemm_scratch *s,
+                                             int32_t *col, VAL *val)
+{
+    const int32_t *Bc = B->indices;
+    const VAL *Bv = B->data;
+    const int64_t base = s->span >= B->cols ? 0 : lo;
+    VAL *acc = s->acc;
+    uint8_t *flag = s->flag;
+    if (f >= 2 * (hi - lo + 1)) {
+        for (int64_t i = 0; i < entries; i++) {
+            VAL x = a[i];
+            for (int64_t q = segment[2 * i], end = segment[2 * i + 1]; q < end; q++) acc[Bc[q] - base] += x * Bv[q];
+        }
+        return SC_PASTE(spgemm_collect, VNAME)(acc, 0, base, lo, hi, col, val);
+    }
+    for (int64_t i = 0; i < entries; i++) {
+        VAL x = a[i];
+        for (int64_t q = segment[2 * i], end = segment[2 * i + 1]; q < end; q++) {
+            acc[Bc[q] - base] += x * Bv[q];
+            flag[Bc[q] - base] = 1;
+        }
+    }
+    return SC_PASTE(spgemm_collect, VNAME)(acc, flag, base, lo, hi, col, val);
+}
+
+#if SC_LEVEL >= 512 && VREAL
+/* Takes out the exact zeros of a finished row. */
+static int64_t SC_PASTE(spgemm_drop, VNAME)(int32_t *col, VAL *val, int64_t n)
+{
+    int64_t zeros = 0, kept = 0;
+    for (int64_t i = 0; i < n; i++) zeros += val[i] == 0;
+    if (!zeros) return n;
+    for (int64_t i = 0; i < n; i++) {
+        col[kept] = col[i];
+        val[kept] = val[i];
+        kept += val[i] != 0;
+    }
+    return kept;
+}
+
+/* Products with keys of 32 bits, (column - lo) << bits | number with f < 2^bits, sorted by the network. */
+static int64_t SC_PASTE(spgemm_network, VNAME)(const VAL *a, const int64_t *segment, int64_t entries, const sc_csr *B,
+                                               int64_t lo, int bits, const sc_spgemm_scratch *s, int32_t *col,
+                                               VAL *val)
+{
+    const int32_t *Bc = B->indices;
+    const VAL *Bv = B->data;
+    VAL *product = s->product;
+    uint32_t *key = (uint32_t *)s->key + 16;      /* room for a key before the first */
+    const __m512i iota = _mm512_set_epi32(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0);
+    const __m512i low = _mm512_set1_epi32((int32_t)lo);
+    const __m128i shift = _mm_cvtsi32_si128(bits);
+    int64_t t = 0;
+    for (int64_t i = 0; i < entries; i++)
+        for (int64_t q = segment[2 * i], left = segment[2 * i + 1] - q; left > 0; q += 16, left -= 16) {
+            __mmask16 m = left >= 16 ? 0xFFFF : (__mmask16)((1u << left) - 1);
+            __m512i c = _mm512_sub_epi32(_mm512_maskz_loadu_epi32(m, Bc + q), low);
+            c = _mm512_or_si512(_mm512_sll_epi32(c, shift), _mm512_add_epi32(iota, _mm512_set1_epi32((int32_t)t)));
+            _mm512_storeu_si512(key + t, c);
+#if VBITS == 64
+            const __m512d x = _mm512_set1_pd(a[i]);
+            _mm512_storeu_pd(product + t, _mm512_mul_pd(x, _mm512_maskz_loadu_pd((__mmask8)m, Bv + q)));
+            if (left > 8)
+                _mm512_storeu_pd(product + t + 8, _mm512_mul_pd(x, _mm512_maskz_loadu_pd((__mmask8)(m >> 8), Bv + q + 8)));
+#else
+            _mm512_storeu_ps(product + t, _mm512_mul_ps(_mm512_set1_ps(a[i]), _mm512_maskz_loadu_ps(m, Bv + q)));
+#endif
+            t += SC_MIN(left, 16);
+        }
+    bitonic_sort(key, t);
+    const uint32_t mask = ((uint32_t)1 << bits) - 1;
+    key[-1] = ~key[0];       /* another column */
+    int64_t n = 0, i = 0;
+    VAL sum = 0;
+    for (; i + 16 <= t; i += 16) {
+        __m512i c = _mm512_srl_epi32(_mm512_load_si512(key + i), shift);
+        __m512i before = _mm512_srl_epi32(_mm512_loadu_si512(key + i - 1), shift);
+        if (_mm512_cmpneq_epi32_mask(c, before) == 0xFFFF) {
+            _mm512_storeu_si512(col + n, _mm512_add_epi32(c, low));
+            for (int k = 0; k < 16; k++) val[n + k] = 0 + product[key[i + k] & mask];
+            n += 16;
+            sum = val[n - 1];
+            continue;
+        }
+        for (int k = 0; k < 16; k++) {
+            int same = key[i + k] >> bits == key[i + k - 1] >> bits;
+            n += !same;
+            sum = (same ? sum : 0) + product[key[i + k] & mask];
+            col[n - 1] = (int32_t)((key[i + k] >> bits) + lo);
+            val[n - 1] = sum;
+        }
+    }
+    for (; i < t; i++) {
+        int same = key[i] >> bits == key[i - 1] >> bits;
+        n += !same;
+        sum = (same ? sum : 0) + product[key[i] & mask];
+        col[n - 1] = (int32_t)((key[i] >> bits) + lo);
+        val[n - 1] = sum;
+    }
+    return SC_PASTE(spgemm_drop, VNAME)(col, val, n);
+}
+#endif
 
 /* Products with keys, sorted; runs of one column are summed in order. */
 static int64_t SC_PASTE(spgemm_sorted, VNAME)(const VAL *a, const int64_t *segment, int64_t entries, const sc_csr *B,
@@ -82,8 +221,13 @@ static int64_t SC_PASTE(spgemm_row, VNAME)(const sc_csr *A, const sc_csr *B, int
     const int64_t *Bp = B->indptr, p0 = ((const int64_t *)A->indptr)[r], p1 = ((const int64_t *)A->indptr)[r + 1];
     const int32_t *Ac = A->indices, *Bc = B->indices;
     const VAL *a = (const VAL *)A->data + p0;
-    int64_t f = 0, lo = B->cols, hi = -1;
+    int64_t f = 0, lo = B->cols, hi = -1, last = A->nnz - 1;
     for (int64_t p = p0; p < p1; p++) {
+        /* The rows of B for the entries of A that come soon, of this row and of the next ones. */
+        int64_t soon = Bp[Ac[SC_MIN(p + AHEAD, last)]];
+        __builtin_prefetch(Bp + Ac[SC_MIN(p + 2 * AHEAD, last)]);
+        __builtin_prefetch(Bc + soon);
+        __builtin_prefetch((const VAL *)B->data + soon);
         int64_t q0 = Bp[Ac[p]], q1 = Bp[Ac[p] + 1];
         if (flags & SC_UPPER) q0 = first_at_least(Bc, q0, q1, r);
         s->segment[2 * (p - p0)] = q0;
@@ -98,8 +242,13 @@ static int64_t SC_PASTE(spgemm_row, VNAME)(const sc_csr *A, const sc_csr *B, int
     if (f == 0) return 0;
     if ((flags & SC_CANONICAL) && p1 - p0 == 1)
         return SC_PASTE(spgemm_scaled, VNAME)(B, s->segment[0], s->segment[1], a[0], col, val);
-    if (range <= s->span && (range <= 16 * f || f > s->sort))
-        return SC_PASTE(spgemm_dense, VNAME)(a, s->segment, p1 - p0, B, lo, hi, s, col, val);
+    if (range <= s->span && (range <= SPREAD * f || f > s->sort))
+        return SC_PASTE(spgemm_dense, VNAME)(a, s->segment, p1 - p0, B, lo, hi, f, s, col, val);
+#if SC_LEVEL >= 512 && VREAL
+    int bits = 64 - __builtin_clzll((uint64_t)f);
+    if (f <= NETWORK && (uint64_t)range <= (uint64_t)1 << (32 - bits))
+        return SC_PASTE(spgemm_network, VNAME)(a, s->segment, p1 - p0, B, lo, bits, s, col, val);
+#endif
     return SC_PASTE(spgemm_sorted, VNAME)(a, s->segment, p1 - p0, B, s, col, val);
 }
 
