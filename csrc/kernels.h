@@ -111,13 +111,76 @@ struct sc_prepared_kernels {
                       const void *from);
 };
 
+/* Movement of entries: values are bits, instances go by their size. */
+enum sc_size { SC_B2, SC_B4, SC_B8, SC_B16, SC_NSIZE };
+
+/* Entries on their way through buckets.  Of one part: bucket b has the places begin[b] <= k < next[b] of keys and
+ * vals so far, and its last entries in a line of 16 of key_lines and val_lines. */
+struct sc_buckets {
+    int64_t n, *next;
+    const int64_t *begin;
+    void *keys, *vals, *key_lines, *val_lines;
+    int shift;
+};
+
+struct sc_structure_kernels {
+    void (*count[SC_NIDX])(const void *indices, int64_t p0, int64_t p1, int shift, int64_t *n);
+    int (*count_coo[SC_NIDX])(const void *coordinates, int64_t p0, int64_t p1, int64_t limit, int shift, int64_t *n);
+    void (*flip[SC_NSIZE][SC_NIDX])(const sc_csr *A, int64_t r0, int64_t r1, int64_t *next, void *indices, void *data);
+    void (*sort[SC_NSIZE][SC_NIDX])(const void *indptr, int64_t n, int64_t end, void *indices, void *data,
+                                    void *room_indices, void *room_data);
+    void (*take_cols[SC_NSIZE][SC_NIDX])(const sc_csr *A, int64_t r0, int64_t r1, const int64_t *first,
+                                         const int64_t *to, const void *indptr, void *indices, void *data);
+    void (*append[SC_NSIZE][SC_NIDX])(const sc_csr *A, const int64_t *rows, int64_t i0, int64_t i1, int64_t shift,
+                                      int64_t *next, void *indices, void *data);
+    /* by size of the key: 32 or 64 bits */
+    void (*bucket[2][SC_NSIZE][SC_NIDX])(const sc_csr *A, int64_t r0, int64_t r1, const struct sc_buckets *B);
+    void (*bucket_coo[2][SC_NSIZE][SC_NIDX])(const void *rows, const void *cols, const void *data, int64_t p0,
+                                             int64_t p1, const struct sc_buckets *B);
+    void (*place[2][SC_NSIZE][SC_NIDX])(const struct sc_buckets *B, int64_t k0, int64_t k1, int64_t n, int64_t *next,
+                                        void *indptr, void *indices, void *data);
+};
+
+/* Passes that compute with values: neighbours of equal column become their sum, dense rows become sparse ones. */
+struct sc_entries_kernels {
+    /* rows r0..r1 of a sorted matrix closed up to the left, from place indptr[r0] on; returns where they end now */
+    int64_t (*merge_equal[SC_NVAL][SC_NIDX])(void *indptr, int64_t r0, int64_t r1, void *indices, void *data);
+    int64_t (*count_dense[SC_NVAL])(const void *row, int64_t stride, int64_t n);
+    void (*from_dense[SC_NVAL][SC_NIDX])(const sc_dense *W, int64_t r0, int64_t r1, const void *indptr, void *indices,
+                                         void *data);
+    void (*to_dense[SC_NVAL][SC_NIDX])(const sc_csr *A, int64_t r0, int64_t r1, const sc_dense *D);
+};
+
+/* Element-wise operations of rows of two sorted matrices, and scaling.  Results go to col and val, their lengths to
+ * the pointer entries of the rows; exact zeros are dropped, as SciPy does. */
+struct sc_elementwise_kernels {
+    int64_t (*add[SC_NVAL][SC_NIDX])(const sc_csr *A, const sc_csr *B, const void *alpha, const void *beta, int64_t r0,
+                                     int64_t r1, int64_t *length, void *col, void *val);
+    int64_t (*multiply[SC_NVAL][SC_NIDX])(const sc_csr *A, const sc_csr *B, int64_t r0, int64_t r1, int64_t *length,
+                                          void *col, void *val);
+    /* out[p] = left[r] * data[p] * right[c] (a NULL side is 1); out[p] = data[p] * D[r, c] */
+    void (*scale[SC_NVAL][SC_NIDX])(const sc_csr *A, int64_t r0, int64_t r1, const void *left, const void *right,
+                                    void *out);
+    void (*times_dense[SC_NVAL][SC_NIDX])(const sc_csr *A, int64_t r0, int64_t r1, const sc_dense *D, void *out);
+};
+
+/* Sums of f(value) in double (complex double for the plain sum of complex values): by row, by column, of a range. */
+struct sc_reduce_kernels {
+    void (*rows[SC_NREDUCE][SC_NVAL][SC_NIDX])(const sc_csr *A, int64_t r0, int64_t r1, const void *mean, void *y);
+    void (*columns[SC_NREDUCE][SC_NVAL][SC_NIDX])(const sc_csr *A, int64_t r0, int64_t r1, const void *mean, void *y);
+};
+
 #define SC_FAMILIES(X) \
     X(select)          \
     X(threshold)       \
     X(check)           \
     X(product)         \
     X(spgemm)          \
-    X(prepared)
+    X(prepared)        \
+    X(structure)       \
+    X(entries)         \
+    X(elementwise)     \
+    X(reduce)
 
 struct sc_kernels {
 #define X(family) const struct sc_##family##_kernels *family;

@@ -115,8 +115,50 @@ int sc_prepare_fill(const sc_csr *A, int by_columns, const sc_prepared *P, int t
 int sc_prepared_matmul(const sc_prepared *P, const sc_dense *X, const sc_dense *C, int threads);
 
 /* ---- structure: transpose, conversion, slicing, stacking ----------------------------------- */
+/* The arrays of a result, in the index type of the input; sizes are the caller's business. */
+typedef struct {
+    void *indptr, *indices, *data;
+} sc_out;
+
+/* sc_validate, and *canonical tells whether the columns of every row rise strictly. */
+int sc_check(const sc_csr *A, int threads, int *canonical);
+/* A sound 64-bit matrix whose shape and nnz fit 32 bits, as 32/32. */
+int sc_narrow(const sc_csr *A, int32_t *indptr, int32_t *indices, int threads);
+/* out = A.T, rows sorted (equal columns in their order); *canonical: A was, so out is. */
+int sc_transpose(const sc_csr *A, const sc_out *out, int *canonical, int threads);
+/* Sorts the rows of a sound matrix in place, equal columns in their order. */
+int sc_sort_rows(const sc_csr *A, const sc_out *same, int threads);
+/* Sums neighbours of equal column in the sorted rows of a sound matrix in place, in their order; *nnz is left. */
+int sc_sum_duplicates(const sc_csr *A, const sc_out *same, int64_t *nnz, int threads);
+/* n coordinates (of `wide` ? 64 : 32 bits) and values -> sorted rows of shape (rows, cols) in out, of type idx. */
+int sc_from_coo(const void *row, const void *col, const void *data, int64_t n, int wide, enum sc_val val, int64_t rows,
+                int64_t cols, enum sc_idx idx, const sc_out *out, int threads);
+/* first[c] .. first[c + 1] of `to`: the columns of the result that column c becomes.  First the lengths, then rows. */
+int sc_take_cols_count(const sc_csr *A, const int64_t *first, int64_t *indptr, int threads);
+int sc_take_cols(const sc_csr *A, const int64_t *first, const int64_t *to, const sc_out *out, int threads);
+/* Row rows[i] (i where NULL) of A, columns moved by `shift`, to next[i] on in out, for i < n; next[i] moves on. */
+int sc_append_rows(const sc_csr *A, const int64_t *rows, int64_t n, int64_t shift, int64_t *next, int64_t room,
+                   const sc_out *out, int threads);
+int sc_from_dense_count(const sc_dense *W, int64_t *indptr, int threads);
+int sc_from_dense(const sc_dense *W, enum sc_idx idx, const sc_out *out, int threads);
+int sc_to_dense(const sc_csr *A, const sc_dense *D, int threads);
 
 /* ---- element-wise operations and reductions ------------------------------------------------ */
+/* out = alpha A + beta B, and A * B by elements, of canonical matrices of equal shape and types.  out has room for
+ * A->nnz + B->nnz; *nnz is the length of the result. */
+int sc_add(const sc_csr *A, const sc_csr *B, const void *alpha, const void *beta, const sc_out *out, int64_t *nnz,
+           int *canonical, int threads);
+int sc_multiply(const sc_csr *A, const sc_csr *B, const sc_out *out, int64_t *nnz, int *canonical, int threads);
+/* out[p] = left[r] * data[p] * right[c]; a side may be NULL */
+int sc_scale(const sc_csr *A, const void *left, const void *right, void *out, int *canonical, int threads);
+/* out[p] = data[p] * D[r, c] */
+int sc_times_dense(const sc_csr *A, const sc_dense *D, void *out, int *canonical, int threads);
+
+/* Sums of x, |x|, |x|^2, |x - mean|^2, 1, or the largest |x|, over the entries of rows, columns, or all.  In double. */
+enum sc_reduce { SC_SUM, SC_ABS, SC_SQUARE, SC_DEVIATION, SC_COUNT, SC_ABSMAX, SC_NREDUCE };
+enum sc_axis { SC_OVER_COLUMNS, SC_OVER_ROWS, SC_OVER_ALL };     /* one result per row, per column, one */
+int sc_reduce(const sc_csr *A, enum sc_reduce what, enum sc_axis axis, const void *mean, void *y, int *canonical,
+              int threads);
 
 /* ---- magnitude thresholding ----------------------------------------------------------------- */
 /* The key of a stored real is its bits without the sign: keys are ordered as magnitudes.  f16, bf16, f32, f64 only. */

@@ -83,9 +83,17 @@ def _index(a, name, part, indices):
     return np.ascontiguousarray(a, dtype=want)
 
 
-def result_type(*arrays):
-    """The type of a product as NumPy promotes; bfloat16 with another float gives the wider one."""
-    return np.result_type(*arrays)
+def result_type(*operands):
+    """The type of a result as NumPy promotes (types, arrays or scalars); bfloat16, which NumPy does not know, stays
+    with itself, Python's scalars and booleans, and counts as float32 beside other types."""
+    names = [getattr(getattr(o, "dtype", o), "name", None) for o in operands]
+    if "bfloat16" in names:
+        own = operands[names.index("bfloat16")]
+        weak = (bool, int, float)
+        if all(n in ("bfloat16", "bool") or type(o) in weak for o, n in zip(operands, names, strict=True)):
+            return getattr(own, "dtype", own)
+        operands = [np.float32 if n == "bfloat16" else o for o, n in zip(operands, names, strict=True)]
+    return np.result_type(*operands)
 
 
 def has_kernel(dtype):

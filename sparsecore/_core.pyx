@@ -150,6 +150,7 @@ def isa_choose(name):
 # ---- the operations, one file per family ---------------------------------------------------------------------------
 
 include "bindings/structure.pxi"
+include "bindings/elementwise.pxi"
 include "bindings/products.pxi"
 include "bindings/spgemm.pxi"
 include "bindings/threshold.pxi"

@@ -1,0 +1,27 @@
+/* Reductions by row and by column, in double: instances for every reduction, value and index type. */
+#include <math.h>
+
+#include "isa.h"
+
+/* |x| and |x|^2 of whatever ACC is */
+#define SQUARE(x) _Generic((x), float: square_real, double: square_real, default: square_complex)(x)
+#define MAGNITUDE(x) _Generic((x), float: fabs, double: fabs, default: cabs)(x)
+static inline double square_real(double x) { return x * x; }
+static inline double square_complex(sc_c128 x) { return creal(x) * creal(x) + cimag(x) * cimag(x); }
+static inline double largest(double a, double b) { return b > a || b != b ? b : a; }    /* NaN stays */
+
+/* A reduction: RED its name, RES the type of result (WIDE: double, or complex double of complex values), the term of
+ * a value x with the mean m, and how terms join. */
+#define SC_EACH "each_reduce.h"
+#define SC_BODY "reduce_body.h"
+#include "each_value.h"
+
+#define BY_REDUCE(f)                                                                                               \
+    {[SC_SUM] = SC_BY_VAL_IDX(f##_sum), [SC_ABS] = SC_BY_VAL_IDX(f##_abs), [SC_SQUARE] = SC_BY_VAL_IDX(f##_square), \
+     [SC_DEVIATION] = SC_BY_VAL_IDX(f##_deviation), [SC_COUNT] = SC_BY_VAL_IDX(f##_count),                         \
+     [SC_ABSMAX] = SC_BY_VAL_IDX(f##_absmax)}
+
+const struct sc_reduce_kernels SC_SYM(sc_reduce) = {
+    .rows = BY_REDUCE(rows),
+    .columns = BY_REDUCE(columns),
+};

@@ -1,0 +1,89 @@
+/* Scattering entries over rows in two steps that both stay in cache: first into buckets of 2^shift rows, through lines
+ * of 16 entries that leave the cache whole, then every bucket by counting.  Every part of the input has its own share
+ * of a bucket, in the order of parts, so entries keep their order: there is one result, whatever the parts. */
+#include "structure.h"
+
+/* A bucket should fit the L2 cache together with its result; more buckets than this would push out the lines. */
+#define BUCKET_ENTRIES 16384
+#define MAX_BUCKETS 2048
+
+int sc_scatter_open(struct sc_scatter *S, int64_t rows, int64_t other, int64_t nnz, int64_t parts, enum sc_val val,
+                    enum sc_idx idx, int threads)
+{
+    int64_t want = SC_MAX(16, SC_MIN(MAX_BUCKETS, nnz / BUCKET_ENTRIES));
+    memset(S, 0, sizeof *S);
+    S->shift = SC_MAX(0, sc_bits(rows) - sc_bits(want));
+    if (S->shift > 16) S->shift = SC_MAX(16, sc_bits(rows) - sc_bits(MAX_BUCKETS));
+    S->rows = rows;
+    S->parts = parts;
+    S->buckets = rows ? ((rows - 1) >> S->shift) + 1 : 0;
+    S->wide = idx == SC_I64 || sc_bits(other) + S->shift > 32;
+    if (sc_bits(other) + S->shift > 64) return SC_TOO_LARGE;
+    S->key_size = S->wide ? 8 : 4;
+    S->val_size = sc_val_size(val);
+    S->next = sc_calloc(parts * S->buckets, sizeof(int64_t));
+    S->begin = sc_alloc(parts * S->buckets, sizeof(int64_t));
+    S->start = sc_alloc(S->buckets + 1, sizeof(int64_t));
+    S->room = sc_alloc((int64_t)threads << S->shift, sizeof(int64_t));
+    S->keys = sc_alloc(nnz + 16, S->key_size);
+    S->vals = sc_alloc(nnz + 16, S->val_size);
+    S->key_lines = sc_alloc(parts * S->buckets * 16, S->key_size);
+    S->val_lines = sc_alloc(parts * S->buckets * 16, SC_MAX(S->val_size, 4));
+    int ok = S->next && S->begin && S->start && S->room && S->keys && S->vals && S->key_lines && S->val_lines;
+    return ok ? SC_OK : SC_NO_MEMORY;
+}
+
+void sc_scatter_close(struct sc_scatter *S)
+{
+    void *blocks[] = {S->next, S->begin, S->start, S->room, S->keys, S->vals, S->key_lines, S->val_lines};
+    for (size_t i = 0; i < sizeof blocks / sizeof *blocks; i++) sc_free(blocks[i]);
+}
+
+void sc_scatter_scan(struct sc_scatter *S)
+{
+    int64_t at = 0;
+    for (int64_t b = 0; b < S->buckets; b++) {
+        S->start[b] = at;
+        for (int64_t k = 0; k < S->parts; k++) {
+            int64_t *next = &S->next[k * S->buckets + b], n = *next;
+            S->begin[k * S->buckets + b] = *next = at;
+            at += n;
+        }
+    }
+    S->start[S->buckets] = at;
+}
+
+struct sc_buckets sc_scatter_part(const struct sc_scatter *S, int64_t part)
+{
+    int64_t first = part * S->buckets;
+    return (struct sc_buckets){.n = S->buckets, .next = S->next + first, .begin = S->begin + first, .keys = S->keys,
+                               .vals = S->vals, .key_lines = sc_at(S->key_lines, first * 16, S->key_size),
+                               .val_lines = sc_at(S->val_lines, first * 16, SC_MAX(S->val_size, 4)),
+                               .shift = S->shift};
+}
+
+void sc_scatter_place(const struct sc_scatter *S, enum sc_val val, enum sc_idx idx, const sc_out *out, int sorted,
+                      int threads)
+{
+    const struct sc_structure_kernels *kernels = sc_kernels()->structure;
+    enum sc_size size = sc_size_of(val);
+    size_t ptr_size = idx == SC_I32 ? 4 : 8;
+    struct sc_buckets B = sc_scatter_part(S, 0);
+    int64_t turn = 0;
+    sc_put_ptr(out->indptr, idx, S->rows, S->start[S->buckets]);
+#pragma omp parallel for num_threads(threads) schedule(static, 1) if (threads > 1)
+    for (int t = 0; t < threads; t++)
+        for (;;) {
+            int64_t b;
+#pragma omp atomic capture
+            b = turn++;
+            if (b >= S->buckets) break;
+            int64_t r0 = b << S->shift, r1 = SC_MIN(S->rows, (b + 1) << S->shift), k0 = S->start[b], k1 = S->start[b + 1];
+            kernels->place[S->wide][size][idx](&B, k0, k1, r1 - r0, S->room + ((int64_t)t << S->shift),
+                                               sc_at(out->indptr, r0, ptr_size), out->indices, out->data);
+            if (!sorted) continue;
+            /* The last pointer of a bucket is the next one's to write: it is known to be k1. */
+            kernels->sort[size][idx](sc_at(out->indptr, r0, ptr_size), r1 - r0, k1, out->indices, out->data,
+                                     sc_at(S->keys, k0, S->key_size), sc_at(S->vals, k0, S->val_size));
+        }
+}

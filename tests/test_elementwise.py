@@ -1,0 +1,253 @@
+"""Element-wise operations and reductions against SciPy and NumPy."""
+
+import ml_dtypes
+import numpy as np
+import pytest
+import scipy.sparse as sp
+from oracles import THREADS, random_sparse, sha, tolerance
+from test_structure import BF16, assert_canonical, dense, mess
+
+import sparsecore as sc
+
+FLOATS = [np.float32, np.float64, np.complex64, np.complex128]
+HALF = [np.float16, BF16]
+
+
+def pair(rng, m, n, dtype, fmt="csr", density=0.3):
+    A, B = random_sparse(rng, m, n, density, dtype, fmt), random_sparse(rng, m, n, density, dtype, fmt)
+    if m > 4 and fmt == "csr":      # rows alike, rows apart, a row that cancels
+        B = B.tolil() if np.dtype(dtype).kind != "V" and dtype not in HALF else B
+        if not sp.issparse(B) or B.format == "lil":
+            B[1] = A[[1]].toarray() * 2
+            B[2] = -A[[2]].toarray()
+            B = B.tocsr()
+    return A, B
+
+
+@pytest.mark.parametrize("fmt", ["csr", "csc"])
+@pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.parametrize("shape", [(0, 5), (5, 0), (1, 7), (37, 53), (300, 40)])
+def test_add_and_multiply_have_the_bits_of_scipy(rng, fmt, dtype, shape):
+    A, B = pair(rng, *shape, dtype, fmt)
+    for got, want in ((sc.add(A, B), A + B), (sc.multiply(A, B), A.multiply(B)), (sc.add(A, B, beta=-1), A - B)):
+        want = want.asformat(fmt)
+        want.sum_duplicates()
+        assert_canonical(got, fmt, A)
+        assert got.dtype == dtype
+        np.testing.assert_array_equal(got.indptr, want.indptr)
+        np.testing.assert_array_equal(got.indices, want.indices)
+        np.testing.assert_array_equal(got.data, want.data)
+    got = sc.add(A, B, alpha=2, beta=-0.5)
+    np.testing.assert_allclose(got.toarray(), 2 * A.toarray() - 0.5 * B.toarray(), rtol=tolerance(dtype))
+    assert got.dtype == dtype
+
+
+@pytest.mark.parametrize("dtype", HALF, ids=lambda d: np.dtype(d).name)
+def test_half_precision_is_computed_in_single(rng, dtype):
+    A, B = random_sparse(rng, 40, 50, 0.3, dtype), random_sparse(rng, 40, 50, 0.3, dtype)
+    X, Y = (dense(M).astype(np.float32) for M in (A, B))
+    np.testing.assert_array_equal(dense(sc.add(A, B)), (X + Y).astype(dtype))
+    np.testing.assert_array_equal(dense(sc.multiply(A, B)), (X * Y).astype(dtype))
+    np.testing.assert_array_equal(dense(sc.multiply(A, Y.astype(dtype))), (X * Y).astype(dtype))
+    np.testing.assert_array_equal(dense(sc.diag_scale(A, X[:, 0].astype(dtype))),
+                                  (X * X[:, :1].astype(dtype).astype(np.float32)).astype(dtype))
+    np.testing.assert_allclose(sc.sum(A, 0).astype(np.float32), X.sum(0).astype(dtype).astype(np.float32), rtol=0.01,
+                               atol=1e-3)
+    assert sc.norm(A, 1).dtype == dtype
+
+
+@pytest.mark.parametrize("types", [(np.int32, np.int32), (np.int8, np.float32), (bool, bool), (np.int64, np.uint8),
+                                   (np.float32, np.float64), (np.float64, np.complex64), (np.longdouble, np.float64)])
+def test_types_promote_as_in_scipy(rng, types):
+    A, B = (sp.csr_array(rng.integers(-1 if np.dtype(t).kind not in "bu" else 0, 2, (30, 20)).astype(t)) for t in types)
+    for got, want in ((sc.add(A, B), A + B), (sc.multiply(A, B), A.multiply(B)),
+                      (sc.multiply(A, B.toarray()), A.multiply(B.toarray()))):
+        np.testing.assert_array_equal(got.toarray(), want.toarray())
+        assert got.dtype == want.dtype
+    assert sc.add(A, B, alpha=0.5).dtype == np.result_type(*types, 0.5)
+    for axis in (0, 1, None):
+        np.testing.assert_array_equal(sc.sum(A, axis), A.sum(axis=axis))
+        np.testing.assert_array_equal(sc.absmax(A, axis), abs(A.toarray()).max(axis=axis))
+        np.testing.assert_allclose(sc.mean_var(A, axis)[1].astype(float), A.toarray().astype(float).var(axis=axis))
+        np.testing.assert_allclose(sc.norm(A, axis, 1).astype(float), abs(A.toarray().astype(float)).sum(axis=axis))
+
+
+@pytest.mark.parametrize("fmt", ["csr", "csc"])
+def test_rows_of_every_relation(rng, fmt):
+    """Alike, apart, nested, much longer, interleaved, empty: every path of a row, with values that cancel."""
+    n = 2000
+    rows = []
+    for la in (0, 1, 3, 17, 64, 500):
+        for lb in (0, 1, 3, 17, 64, 500):
+            for kind in range(4):
+                a = np.sort(rng.choice(n, la, replace=False))
+                b = np.sort(rng.choice(n, lb, replace=False))
+                if kind == 1:
+                    b = a.copy()
+                elif kind == 2:
+                    a, b = a // 2, n // 2 + b // 2
+                elif kind == 3:
+                    a, b = n // 2 + a // 2, b // 2
+                rows.append((np.unique(a), np.unique(b)))
+    for dtype in FLOATS:
+        parts = []
+        for side in (0, 1):
+            ptr = np.cumsum([0, *(len(r[side]) for r in rows)])
+            col = np.concatenate([r[side] for r in rows])
+            parts.append(sp.csr_array((rng.integers(-1, 2, len(col)).astype(dtype), col, ptr),
+                                      shape=(len(rows), n)).asformat(fmt))
+        A, B = parts
+        for got, want in ((sc.add(A, B), A + B), (sc.multiply(A, B), A.multiply(B).asformat(fmt))):
+            want.sum_duplicates()
+            want.eliminate_zeros()
+            assert_canonical(got, fmt, A)
+            np.testing.assert_array_equal(got.indices, want.indices)
+            np.testing.assert_array_equal(got.data, want.data)
+
+
+def test_nan_and_infinity_go_their_way():
+    A = sp.csr_array(np.array([[np.nan, np.inf, 1.0, 0.0]]))
+    B = sp.csr_array(np.array([[1.0, -np.inf, 0.0, np.nan]]))
+    np.testing.assert_array_equal(sc.add(A, B).toarray(), (A + B).toarray())
+    np.testing.assert_array_equal(sc.multiply(A, B).toarray(), A.multiply(B).toarray())
+    Z = sp.csr_array(np.array([[complex(np.inf, 0), 1j]]))
+    np.testing.assert_array_equal(sc.add(Z, Z).toarray(), (Z + Z).toarray())
+    assert np.isnan(sc.absmax(A, None)) and np.isnan(sc.norm(A, 1, np.inf)[0]) and np.isnan(sc.sum(A, 1)[0])
+    long = sp.csr_array(np.r_[1.0, np.nan, np.full(60, 2.0)][None])
+    assert np.isnan(sc.absmax(long, 1)[0])
+
+
+@pytest.mark.parametrize("fmt", ["csr", "csc"])
+@pytest.mark.parametrize("index", [(np.int32, np.int32), (np.int64, np.int64), (np.int64, np.int32)])
+@pytest.mark.parametrize("dtype", [np.float32, np.complex128, np.int32])
+def test_unsorted_and_duplicate_entries_mean_what_scipy_means(rng, fmt, index, dtype):
+    A, B = mess(rng, 40, 30, 500, fmt, dtype), mess(rng, 40, 30, 300, "csr", dtype)
+    A.indptr, A.indices = A.indptr.astype(index[0]), A.indices.astype(index[1])
+    before, X, Y = sha(A, B), A.toarray(), B.toarray()
+    v, w = np.arange(1, 41, dtype=dtype), np.arange(1, 31, dtype=dtype)
+    for got, want in ((sc.add(A, B), X + Y), (sc.add(B, A, alpha=2), 2 * Y + X), (sc.multiply(A, B), X * Y),
+                      (sc.multiply(A, Y), X * Y), (sc.multiply(A, w), X * w),
+                      (sc.multiply(A, v[:, None]), X * v[:, None]), (sc.multiply(A, 3), X * 3),
+                      (sc.diag_scale(A, v, w), v[:, None] * X * w)):
+        assert_canonical(got, got.format, A)
+        np.testing.assert_array_equal(got.toarray(), want)
+    for axis in (0, 1, None):
+        np.testing.assert_allclose(sc.sum(A, axis), X.sum(axis))
+        np.testing.assert_allclose(sc.absmax(A, axis), abs(X).max(axis))
+        mean, var = sc.mean_var(A, axis)
+        np.testing.assert_allclose(mean, X.mean(axis), atol=1e-6)
+        np.testing.assert_allclose(var, X.var(axis), rtol=1e-5)
+        for ord in (1, 2, np.inf):
+            want = np.linalg.norm(X.ravel() if axis is None else X, ord, axis)
+            np.testing.assert_allclose(sc.norm(A, axis, ord), want, rtol=1e-5)
+    assert sha(A, B) == before
+
+
+@pytest.mark.parametrize("fmt", ["csr", "csc"])
+@pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.parametrize("shape", [(1, 7), (7, 1), (37, 53), (300, 40), (1, 1)])
+def test_dense_operands_broadcast_as_in_scipy(rng, fmt, dtype, shape):
+    A = random_sparse(rng, *shape, 0.3, dtype, fmt)
+    m, n = shape
+    for other in (3.0, np.float64(2), 1j, np.ones((1, 1)), rng.standard_normal(n), rng.standard_normal((1, n)),
+                  rng.standard_normal((m, 1)), rng.standard_normal((m, n)),
+                  np.asfortranarray(rng.standard_normal((m, n))), rng.standard_normal((2 * m, n))[::2],
+                  rng.integers(-2, 3, (m, n))):
+        want = A.toarray() * other
+        got = sc.multiply(A, other)
+        assert_canonical(got, fmt, A)
+        np.testing.assert_allclose(got.toarray(), want, rtol=tolerance(dtype))
+        assert got.dtype == want.dtype
+    for other in (sp.csr_array(rng.standard_normal((1, n))), sp.csc_array(rng.standard_normal((m, 1)))):
+        np.testing.assert_allclose(sc.multiply(A, other).toarray(), A.toarray() * other.toarray(),
+                                   rtol=tolerance(dtype))
+    if m == 1:
+        np.testing.assert_allclose(sc.multiply(A, np.ones((4, n))).toarray(), A.toarray() * np.ones((4, n)))
+
+
+@pytest.mark.parametrize("fmt", ["csr", "csc"])
+@pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.parametrize("shape", [(1, 7), (7, 1), (37, 53), (300, 400), (3, 0), (0, 3)])
+def test_reductions(rng, fmt, dtype, shape):
+    A = random_sparse(rng, *shape, 0.3, dtype, fmt)
+    D, tol = A.toarray().astype(np.complex128 if np.dtype(dtype).kind == "c" else np.float64), tolerance(dtype)
+    for axis in (0, 1, -1, -2, None):
+        got = sc.sum(A, axis)
+        np.testing.assert_allclose(got, D.sum(axis), rtol=tol, atol=tol)
+        assert got.dtype == dtype
+        for ord in (1, 2, np.inf):
+            got = sc.norm(A, axis, ord)
+            size = D.size if axis is None else D.shape[axis]
+            want = {1: abs(D).sum(axis), 2: np.sqrt((abs(D) ** 2).sum(axis)),
+                    np.inf: abs(D).max(axis) if size else 0}[ord]
+            np.testing.assert_allclose(got, want, rtol=tol, atol=tol)
+            assert got.dtype == D.real.astype(np.zeros(0, dtype).real.dtype).dtype
+        np.testing.assert_array_equal(sc.absmax(A, axis), sc.norm(A, axis, np.inf))
+        if size:
+            mean, var = sc.mean_var(A, axis)
+            np.testing.assert_allclose(mean, D.mean(axis), rtol=tol, atol=tol)
+            np.testing.assert_allclose(var, D.var(axis), rtol=tol, atol=tol)
+
+
+def test_reductions_of_families_are_arrays(rng):
+    A = sp.csr_matrix(random_sparse(rng, 20, 30))
+    for axis in (0, 1):
+        assert type(sc.sum(A, axis)) is np.ndarray and sc.sum(A, axis).shape == (A.shape[1 - axis],)
+    with pytest.raises(ValueError, match="axis must be 0, 1 or None, not 2"):
+        sc.sum(A, 2)
+    with pytest.raises(TypeError, match="axis must be 0, 1 or None, not str"):
+        sc.absmax(A, "rows")
+    with pytest.raises(ValueError, match="ord must be 1, 2 or inf, not 3"):
+        sc.norm(A, 0, 3)
+
+
+def test_variance_does_not_cancel():
+    """One pass over x and x**2 would lose all digits of a variance beside a mean of 1e8."""
+    D = 1e8 + np.arange(10.0)[:, None] * [1, 2]
+    np.testing.assert_allclose(sc.mean_var(sp.csr_array(D), 0)[1], D.var(0), rtol=1e-12)
+
+
+@pytest.mark.parametrize("fmt", ["csr", "csc"])
+def test_same_bits_on_any_thread_count(rng, fmt):
+    A, B = (random_sparse(rng, 3000, 800, 0.05, np.float32, fmt) for _ in range(2))
+    D, v, w = rng.standard_normal(A.shape), rng.standard_normal(3000), rng.standard_normal(800)
+    for call in (lambda t: sc.add(A, B, alpha=2, threads=t), lambda t: sc.multiply(A, B, threads=t),
+                 lambda t: sc.multiply(A, D, threads=t), lambda t: sc.diag_scale(A, v, w, threads=t),
+                 *(lambda t, f=f, a=a: f(A, a, threads=t) for f in (sc.sum, sc.norm, sc.absmax) for a in (0, 1, None)),
+                 lambda t: np.stack(sc.mean_var(A, 0, threads=t))):
+        assert len({sha(call(t)) for t in THREADS}) == 1
+
+
+def test_wrong_arguments_name_both_sides(rng):
+    A, B = random_sparse(rng, 30, 20), random_sparse(rng, 30, 21)
+    for call in (sc.add, lambda X, Y: sc.add(X, Y, alpha=2)):
+        with pytest.raises(ValueError, match=r"A has shape \(30, 20\); B has \(30, 21\)"):
+            call(A, B)
+    with pytest.raises(TypeError, match="B must be a scipy.sparse array or matrix, not ndarray"):
+        sc.add(A, A.toarray())
+    with pytest.raises(TypeError, match="alpha must be a number, not list"):
+        sc.add(A, A, alpha=[1])
+    with pytest.raises(ValueError, match=r"left has shape \(20,\); A has 30 rows"):
+        sc.diag_scale(A, np.ones(20))
+    with pytest.raises(TypeError, match="right must hold numbers"):
+        sc.diag_scale(A, None, np.array(["a"] * 20))
+    with pytest.raises(ValueError, match=r"B has shape \(4, 20\); A has \(30, 20\)"):
+        sc.multiply(A, np.ones((4, 20)))
+    with pytest.raises(TypeError, match="one operand must be sparse"):
+        sc.multiply(A.toarray(), 3)
+    for fmt in ("csr", "csc"):
+        C = A.asformat(fmt, copy=True)
+        C.indices[5] = -1
+        for call in (lambda M: sc.add(M, A), lambda M: sc.add(A, M), lambda M: sc.multiply(M, A),
+                     lambda M: sc.sum(M, 0), lambda M: sc.sum(M, 1), lambda M: sc.norm(M, None), lambda M: sc.mean_var(M, 1),
+                     lambda M: sc.absmax(M, 0), lambda M: sc.diag_scale(M, np.ones(30)), lambda M: sc.multiply(M, 2),
+                     lambda M: sc.multiply(M, M.shape[1] * [1])):
+            with pytest.raises(ValueError, match="index -1 at entry 5"):
+                call(C)
+
+
+def test_bfloat16_meets_other_types(rng):
+    A = random_sparse(rng, 20, 30, 0.3, BF16)
+    B = random_sparse(rng, 20, 30, 0.3, np.float32)
+    assert sc.add(A, B).dtype == np.float32
+    assert sc.multiply(A, 2).dtype == ml_dtypes.bfloat16
