@@ -17,8 +17,9 @@ struct sc_check_kernels {
 
 /* y[r0:r1] = A[r0:r1] @ x                        C[r0:r1, :n] = A[r0:r1] @ X[:, :n], rows ldx and ldc apart
  * y += A[r0:r1].T @ x[r0:r1]                     C[:, :n] += A[r0:r1].T @ X[r0:r1, :n]
- * asking for the lines that indices point to `ahead` entries before they are used (0: not at all) */
-typedef void sc_spmv_fn(const sc_csr *A, int64_t r0, int64_t r1, const void *x, void *y, int64_t ahead);
+ * asking for the lines that indices point to `ahead` entries before they are used (0: not at all).
+ * The products with vectors check the rows as they read them and return a status. */
+typedef int sc_spmv_fn(const sc_csr *A, int64_t r0, int64_t r1, const void *x, void *y, int64_t ahead);
 typedef void sc_spmm_fn(const sc_csr *A, int64_t r0, int64_t r1, const void *X, int64_t ldx, void *C, int64_t ldc,
                         int64_t n, int64_t ahead);
 struct sc_product_kernels {
