@@ -1,0 +1,19 @@
+/* Tall matrices in panels of 8 columns: inner products, updates and rotations of the bases of the truncated SVD. */
+#include "isa.h"
+
+/* No other library's bits are at stake here, and the fused multiply-add doubles the speed. */
+#if defined(__clang__)
+#pragma clang fp contract(fast)
+#elif defined(__GNUC__)
+#pragma GCC optimize("fp-contract=fast")
+#endif
+
+#define SC_REAL_ONLY
+#define SC_EACH "tall_body.h"
+#include "each_value.h"
+
+const struct sc_tall_kernels SC_SYM(sc_tall) = {
+    .inner = {tall_inner_f32, tall_inner_f64},
+    .subtract = {tall_subtract_f32, tall_subtract_f64},
+    .rotate = {tall_rotate_f32, tall_rotate_f64},
+};

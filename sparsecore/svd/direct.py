@@ -1,0 +1,83 @@
+"""Solvers for matrices with a small side: Gram matrix and eigenvectors, dense LAPACK, and the inverse for the smallest
+singular values.  BLAS is held to one thread by the caller, so the bits do not depend on the number of threads."""
+
+import numpy as np
+import scipy.linalg as sl
+import scipy.sparse as sp
+import scipy.sparse.linalg as spl
+
+from .operators import Dense, Operator, Sparse
+from .panels import pack, unpack
+
+
+def materialise(op):
+    """A as a dense array, through products with the identity where it is not one."""
+    if isinstance(op, Dense):
+        return op.A
+    if isinstance(op, Sparse):
+        R = op.here
+        A = sp.csr_array((R.data, R.indices, R.indptr), shape=R.shape).toarray()
+        return A.T if R.transposed else A
+    m, n = op.shape
+    if m < n:
+        return unpack(op.tmul(pack(np.eye(m, dtype=op.dtype))), m).conj().T
+    return unpack(op.mul(pack(np.eye(n, dtype=op.dtype))), n)
+
+
+def gram_matrix(op):
+    """A^H A (n x n)."""
+    if isinstance(op, Dense):
+        return op.gram()
+    if isinstance(op, Sparse):
+        R = op.here
+        A = sp.csr_array((R.data, R.indices, R.indptr), shape=R.shape)
+        A = A.T.tocsr() if R.transposed else A
+        return (A.conj().T.tocsr() @ A).toarray()
+    I = pack(np.eye(op.shape[1], dtype=op.dtype))
+    return unpack(op.tmul(op.mul(I)), op.shape[1])
+
+
+def by_gram(op, k):
+    """Panels that span the k leading right vectors, and singular value k + 1 (0 if there is none), from A^H A.
+
+    Small singular values are good to sqrt(eps) sigma_1 only: the caller squares up and checks the residuals.
+    """
+    G = gram_matrix(op)
+    n = G.shape[0]
+    more = min(k + 1, n)
+    lam, E = sl.eigh((G + G.conj().T) / 2, subset_by_index=[n - more, n - 1])
+    s = np.sqrt(np.maximum(lam[::-1], 0))
+    return pack(np.ascontiguousarray(E[:, ::-1][:, :k])), float(s[k]) if more > k else 0.0
+
+
+def by_lapack(op, k, which):
+    """U, s, V of all of A, cut to k; the next singular value; the norm."""
+    A = materialise(op)
+    U, s, Vh = sl.svd(A, full_matrices=False, check_finite=False, lapack_driver="gesdd")
+    norm = float(s[0]) if s.size else 0.0
+    if which == "SM":
+        following = float(s[-k - 1]) if k < s.size else np.inf
+        U, s, Vh = U[:, -k:], s[-k:], Vh[-k:]
+    else:
+        following = float(s[k]) if k < s.size else 0.0
+        U, s, Vh = U[:, :k], s[:k], Vh[:k]
+    return pack(U), s, pack(Vh.conj().T), following, norm
+
+
+class Inverse(Operator):
+    """A^-1 of a square sparse matrix, by one sparse LU."""
+
+    def __init__(self, op):
+        super().__init__(op.shape, op.dtype, op.threads)
+        R = op.here
+        A = sp.csr_array((R.data, R.indices, R.indptr), shape=R.shape)
+        try:
+            self.lu = spl.splu((A.T if R.transposed else A).tocsc())
+        except RuntimeError:
+            raise ValueError("which='SM': A is singular, so its smallest singular values are 0") from None
+
+    def _mul(self, X):
+        return pack(self.lu.solve(unpack(X)))
+
+    def _tmul(self, Y):
+        return pack(self.lu.solve(unpack(Y), trans="H"))

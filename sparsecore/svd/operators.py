@@ -1,0 +1,374 @@
+"""The matrix as the solvers see it: products of A and of A^H with panels, and little else."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import scipy.sparse as sp
+
+from .. import _args, _core
+from .panels import SERIAL, WIDTH, empty, inner, pack, subtract, unpack
+
+# Values in a chunk of rows of a dense matrix, and entries in a block of rows of a matrix on disk.
+DENSE_CHUNK = 1 << 19
+DISK_BLOCK = 1 << 22
+
+
+class RowBlocks:
+    """A matrix that is only seen by blocks of rows: out of core, or made on the fly.
+
+    Parameters
+    ----------
+    blocks : callable
+        `blocks()` returns a fresh iterator over the blocks, from the first row to the last: sparse or dense arrays of
+        `shape[1]` columns, the same ones each time.
+    shape : (int, int)
+    dtype : dtype, optional
+        float64 if not given.
+
+    Notes
+    -----
+    A CSR matrix on `numpy.memmap` buffers needs no RowBlocks: `truncated_svd` reads it by blocks of rows of its own
+    accord and gives the pages back as it goes.
+    """
+
+    def __init__(self, blocks, shape, dtype=np.float64):
+        if not callable(blocks):
+            raise TypeError(f"blocks must be a callable that returns an iterator, not {type(blocks).__name__}")
+        self.blocks, self.dtype = blocks, np.dtype(dtype)
+        self.shape = tuple(int(n) for n in shape)
+        if len(self.shape) != 2:
+            raise ValueError(f"shape must have 2 entries; it has {len(self.shape)}")
+
+
+class Operator:
+    """A (m x n): mul gives A X, tmul A^H Y, on panels; counts passes over A and columns multiplied."""
+
+    dear = False      # a pass costs much more than its arithmetic: use wide blocks
+
+    def __init__(self, shape, dtype, threads):
+        self.shape, self.dtype, self.threads = tuple(shape), np.dtype(dtype), threads
+        self.passes = self.matvecs = 0
+
+    def values(self):
+        """The values of A as an iterator of one-dimensional arrays, or None where that would cost a pass."""
+        return None
+
+    def mul(self, X):
+        self.passes += 1
+        self.matvecs += X.shape[0] * WIDTH
+        return self._mul(X)
+
+    def tmul(self, Y, passes=1):
+        self.passes += passes
+        self.matvecs += Y.shape[0] * WIDTH
+        return self._tmul(Y)
+
+
+class Transposed(Operator):
+    """A^H of an operator; shares its counters."""
+
+    def __init__(self, op):
+        self.op, self.shape, self.dtype, self.threads = op, op.shape[::-1], op.dtype, op.threads
+        self.dear, self.values = op.dear, op.values
+        self.mul, self.tmul = op.tmul, op.mul
+
+    passes = property(lambda self: self.op.passes)
+    matvecs = property(lambda self: self.op.matvecs)
+
+
+def cut(a):
+    """A one-dimensional array by chunks."""
+    for i in range(0, a.shape[0], 1 << 18):
+        yield a[i : i + (1 << 18)]
+
+
+def sum_of_squares(chunks, squeeze=1.0):
+    """Sum of |squeeze a|^2 in double."""
+    total = 0.0
+    for a in chunks:
+        part = a.astype(np.complex128 if a.dtype.kind == "c" else np.float64) * squeeze
+        total += float(np.vdot(part, part).real)
+    return total
+
+
+class Sparse(Operator):
+    """CSR or CSC; the other orientation is kept too where many passes are to come."""
+
+    def __init__(self, A, dtype, threads, keep_transpose):
+        super().__init__(A.shape, dtype, threads)
+        if A.format not in ("csr", "csc"):
+            A = A.tocsr()
+        if A.dtype != dtype:
+            A = A.astype(dtype)
+        R = _args.rows(A)
+        self.here = R
+        other = None
+        if keep_transpose:
+            flipped = _args.rows(A.tocsc() if A.format == "csr" else A.tocsr())
+            other = flipped
+        self.forward, self.back = (other, R) if R.transposed else (R, other)
+        self.team = threads if R.data.shape[0] * WIDTH >= SERIAL else 1
+
+    def values(self):
+        return cut(self.here.data)
+
+    def _product(self, M, X, rows, flip):
+        Y = empty(X.shape[0], rows, self.dtype)
+        for x, y in zip(X, Y):
+            _core.spmm(M.shape, M.indptr, M.indices, M.data, x, y, flip, self.team)
+        return Y
+
+    def _mul(self, X):
+        M = self.forward or self.back
+        return self._product(M, X, self.shape[0], M is self.back)
+
+    def _tmul(self, Y):
+        M = self.back or self.forward
+        if self.dtype.kind != "c":
+            return self._product(M, Y, self.shape[1], M is self.forward)
+        return self._product(M, Y.conj(), self.shape[1], M is self.forward).conj()
+
+
+class Dense(Operator):
+    """A dense array of any strides, by chunks of rows that each run on one thread of BLAS."""
+
+    def __init__(self, A, dtype, threads):
+        super().__init__(A.shape, dtype, threads)
+        self.A = A.astype(dtype, copy=False)
+        step = max(64, DENSE_CHUNK // max(1, A.shape[1]))
+        parts = max(1, min(16, A.shape[0] // step))
+        self.cuts = [slice(A.shape[0] * i // parts, A.shape[0] * (i + 1) // parts) for i in range(parts)]
+
+    def values(self):
+        for c in self.cuts:
+            yield from cut(self.A[c].ravel(order="K"))
+
+    def _each(self, work):
+        if self.threads == 1 or len(self.cuts) == 1:
+            return [work(c) for c in self.cuts]
+        with ThreadPoolExecutor(min(self.threads, len(self.cuts))) as pool:
+            return list(pool.map(work, self.cuts))
+
+    def product(self, X):
+        """A X for an ordinary (n, columns) array."""
+        Y = np.empty((self.shape[0], X.shape[1]), self.dtype)
+        self._each(lambda c: np.matmul(self.A[c], X, out=Y[c]))
+        return Y
+
+    def _mul(self, X):
+        return pack(self.product(unpack(X)))
+
+    def _tmul(self, Y):
+        Y = unpack(Y)
+        parts = self._each(lambda c: self.A[c].conj().T @ Y[c])
+        total = parts[0]
+        for part in parts[1:]:
+            total += part
+        return pack(total)
+
+    def gram(self):
+        """A^H A, by the same chunks."""
+        total = 0
+        for part in self._each(lambda c: self.A[c].conj().T @ self.A[c]):
+            total = total + part
+        return total
+
+
+class Blocks(Operator):
+    """A row-block source: a pass runs through all blocks."""
+
+    dear = True
+
+    def __init__(self, source, dtype, threads):
+        super().__init__(source.shape, dtype, threads)
+        self.source = source
+
+    def blocks(self):
+        """(first row, block as an operator) in order."""
+        r = 0
+        m, n = self.shape
+        for block in self.source.blocks():
+            if block.ndim != 2 or block.shape[1] != n:
+                raise ValueError(f"a block of rows has shape {block.shape}; the matrix has {n} columns")
+            if r + block.shape[0] > m:
+                raise ValueError(f"the blocks have more than the {m} rows of the matrix")
+            op = Sparse(block, self.dtype, self.threads, False) if sp.issparse(block) else Dense(
+                np.asarray(block), self.dtype, self.threads)
+            yield r, op
+            r += block.shape[0]
+        if r != m:
+            raise ValueError(f"the blocks have {r} rows; the matrix has {m}")
+
+    def _mul(self, X):
+        Y = empty(X.shape[0], self.shape[0], self.dtype)
+        for r, op in self.blocks():
+            Y[:, r : r + op.shape[0]] = op._mul(X)
+        return Y
+
+    def _tmul(self, Y):
+        Z = np.zeros((Y.shape[0], self.shape[1], WIDTH), self.dtype)
+        for r, op in self.blocks():
+            Z += op._tmul(np.ascontiguousarray(Y[:, r : r + op.shape[0]]))
+        return Z
+
+
+def mapped(A):
+    """A CSR matrix on memory-mapped buffers as a RowBlocks that gives pages back; None for another matrix."""
+    if not sp.issparse(A) or A.format != "csr":
+        return None
+    maps = [_map_of(a) for a in (A.data, A.indices)]
+    if not any(m is not None for m in maps):
+        return None
+    indptr = np.asarray(A.indptr)
+
+    def blocks():
+        m, r = A.shape[0], 0
+        while r < m:
+            p = int(indptr[r])
+            end = max(r + 1, int(np.searchsorted(indptr, p + DISK_BLOCK, side="right")) - 1)
+            stop = int(indptr[end])
+            view = sp.csr_array((end - r, A.shape[1]), dtype=A.dtype)
+            view.data, view.indices = np.asarray(A.data[p:stop]), np.asarray(A.indices[p:stop])
+            view.indptr = (indptr[r : end + 1] - indptr[r]).astype(A.indices.dtype)
+            yield view
+            for mm in maps:
+                if mm is not None and hasattr(mm, "madvise"):
+                    mm.madvise(4)      # MADV_DONTNEED
+            r = end
+
+    return RowBlocks(blocks, A.shape, A.dtype)
+
+
+def _map_of(a):
+    """The mmap object under an array, or None."""
+    while isinstance(a, np.ndarray):
+        found = getattr(a, "_mmap", None)
+        if found is not None:
+            return found
+        a = a.base
+    return None
+
+
+class Linear(Operator):
+    """A scipy LinearOperator, or anything with its interface."""
+
+    dear = True
+
+    def __init__(self, A, dtype, threads):
+        super().__init__(A.shape, dtype, threads)
+        self.A = A
+
+    def _apply(self, f, X):
+        Y = np.asarray(f(unpack(X)))
+        return pack(Y.astype(self.dtype, copy=False))
+
+    def _mul(self, X):
+        return self._apply(self.A.matmat, X)
+
+    def _tmul(self, Y):
+        return self._apply(self.A.rmatmat, Y)
+
+
+class Scaled(Operator):
+    """2^-shift left (A - centre) right: diagonals as vectors, factors as operators, the centre as an outer product."""
+
+    def __init__(self, op, left=None, right=None, centre=None):
+        self.left, self.right, self.op = left, right, op
+        m = left.shape[0] if isinstance(left, Operator) else op.shape[0]
+        n = right.shape[1] if isinstance(right, Operator) else op.shape[1]
+        super().__init__((m, n), op.dtype, op.threads)
+        self.dear = op.dear
+        self.squeeze = None
+        self.centre = None if centre is None else tuple(pack(c[:, None].astype(op.dtype)) for c in centre)
+
+    def values(self):
+        return self.op.values() if self.left is None and self.right is None and self.centre is None else None
+
+    @staticmethod
+    def _side(D, X, back):
+        if D is None:
+            return X
+        if isinstance(D, Operator):
+            return D._tmul(X) if back else D._mul(X)
+        return X * (D.conj() if back else D)[None, :, None]
+
+    def _outer(self, a, b, X, Y):
+        """Y -= a b^H X"""
+        C = inner(b, X, self.threads)
+        subtract(a, C, Y, self.threads)
+
+    def _mul(self, X):
+        X = self._side(self.right, X if self.squeeze is None else X * self.squeeze, False)
+        Y = self.op._mul(X)
+        if self.centre is not None:
+            self._outer(self.centre[0], self.centre[1], X, Y)
+        return self._side(self.left, Y, False)
+
+    def _tmul(self, Y):
+        Y = self._side(self.left, Y if self.squeeze is None else Y * self.squeeze, True)
+        Z = self.op._tmul(Y)
+        if self.centre is not None:
+            self._outer(self.centre[1], self.centre[0], Y, Z)
+        return self._side(self.right, Z, True)
+
+
+def value_type(dtype):
+    """The type A is computed in: float32, float64 and their complex kin stay; what is smaller or whole widens."""
+    dtype = np.dtype(dtype)
+    if dtype.name in ("float16", "bfloat16"):
+        return np.dtype(np.float32)
+    if dtype.kind in "biu" or dtype.name == "float64":
+        return np.dtype(np.float64)
+    if dtype.name in ("float32", "complex64", "complex128"):
+        return dtype
+    if dtype.kind in "fc":
+        return np.dtype(np.complex128 if dtype.kind == "c" else np.float64)
+    raise TypeError(f"A has values of type {dtype}; truncated_svd takes numbers")
+
+
+def operator(A, dtype, threads, name="A", keep_transpose=True):
+    """The operator of any input, computing in `dtype`."""
+    if isinstance(A, RowBlocks):
+        return Blocks(A, dtype, threads)
+    if sp.issparse(A):
+        source = mapped(A)
+        return Blocks(source, dtype, threads) if source is not None else Sparse(A, dtype, threads, keep_transpose)
+    if hasattr(A, "matmat"):
+        return Linear(A, dtype, threads)
+    return Dense(A, dtype, threads)
+
+
+def admit(A, name="A"):
+    """A as a matrix with shape and dtype: sparse, LinearOperator and RowBlocks as they are, the rest as arrays."""
+    if not (isinstance(A, RowBlocks) or sp.issparse(A) or (hasattr(A, "matmat") and hasattr(A, "rmatmat"))):
+        A = np.asarray(A)
+    if len(A.shape) != 2:
+        raise ValueError(f"{name} must have 2 dimensions; it has {len(A.shape)}")
+    return A
+
+
+def means(op, axis):
+    """(a, b) with a b^H the means to subtract: of every row ('rows') or of every column ('columns')."""
+    m, n = op.shape
+    if axis == "columns":
+        total = op.tmul(pack(np.ones((m, 1), op.dtype)))[0, :, 0]
+        return np.ones(m, op.dtype), total / m
+    total = op.mul(pack(np.ones((n, 1), op.dtype)))[0, :, 0]
+    return total / n, np.ones(n, op.dtype)
+
+
+def side(D, length, name, dtype, threads):
+    """`left` or `right` as a vector or as an operator, checked against A."""
+    if D is None:
+        return None
+    what = "rows" if name == "left" else "columns"
+    if not hasattr(D, "shape"):
+        D = np.asarray(D)
+    if len(D.shape) == 1:
+        if D.shape[0] != length:
+            raise ValueError(f"{name} has length {D.shape[0]}; A has {length} {what}")
+        return np.asarray(D).astype(dtype)
+    D = operator(admit(D, name), dtype, threads, name)
+    if (D.shape[1] if name == "left" else D.shape[0]) != length:
+        raise ValueError(f"{name} has shape {D.shape}; A has {length} {what}")
+    return D

@@ -1,0 +1,125 @@
+"""What a truncated SVD returns, and the certificate: residuals are recomputed from the returned vectors."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from . import panels
+from .operators import Operator
+from .panels import WIDTH
+
+
+@dataclass
+class SVDResult:
+    """A truncated SVD, A ~ U diag(s) Vt, that tells how good it is.
+
+    Unpacks as ``U, s, Vt``.
+
+    Attributes
+    ----------
+    U : ndarray (m, k), s : ndarray (k,), Vt : ndarray (k, n)
+        Singular values descend.  In every row of Vt the entry of largest magnitude (the first of equals) is real and
+        positive.  U and Vt have orthonormal columns and rows.
+    residuals : ndarray (k,)
+        ||A^H u - s v||, recomputed from U, s and Vt, plus an allowance for rounding, so never below the truth.
+        A v - s u is zero to rounding.  There is a singular value of A within `residuals[i]` of `s[i]`.
+    converged : ndarray of bool (k,)
+        residuals <= tol * s[0].
+    missed : float
+        With probability 1 - 1e-6 over the random start of the safeguard, no triplet that was not found has a singular
+        value above this: the safeguard explores the complement of what was found from fresh random vectors (bound of
+        Kuczynski and Wozniakowski's kind, by Chebyshev polynomials).  For the direct solvers: the next singular value.
+    passes : int
+        Products of A or A^H with a block of vectors.
+    matvecs : int
+        Columns of those blocks together.
+    solver : str
+        'lanczos', 'fewpass', 'gram', 'lapack' or 'inverse'.
+    energy : float
+        Share of ||A||_F^2 that s holds; NaN where ||A||_F is not known (LinearOperator, factors).
+    """
+
+    U: np.ndarray
+    s: np.ndarray
+    Vt: np.ndarray
+    residuals: np.ndarray
+    converged: np.ndarray
+    missed: float
+    passes: int
+    matvecs: int
+    solver: str
+    energy: float
+    _center: tuple = field(default=None, repr=False)
+
+    def __iter__(self):
+        return iter((self.U, self.s, self.Vt))
+
+    def __len__(self):
+        return 3
+
+    def __getitem__(self, i):
+        return (self.U, self.s, self.Vt)[i]
+
+    def transform(self, X):
+        """X V: the rows of X (samples, n) in the coordinates of the k components, shape (samples, k).
+
+        X : sparse or dense with as many columns as Vt.  With center='columns' the means of A are subtracted first.
+        For A itself this is U * s.
+        """
+        if len(X.shape) != 2 or X.shape[1] != self.Vt.shape[1]:
+            raise ValueError(f"X has shape {X.shape}; the components have {self.Vt.shape[1]} columns")
+        Y = np.asarray(X @ self.Vt.conj().T)
+        return Y if self._center is None else Y - self._center[None, :] @ self.Vt.conj().T
+
+    def inverse_transform(self, Y):
+        """Y Vt: back from the coordinates of the components, shape (samples, n)."""
+        X = np.asarray(Y) @ self.Vt
+        return X if self._center is None else X + self._center[None, :]
+
+
+def fix_signs(U, Vt):
+    """In every row of Vt the entry of largest magnitude (the first of equals) becomes real and positive."""
+    for i in range(Vt.shape[0]):
+        top = Vt[i, np.argmax(np.abs(Vt[i]))]
+        if Vt.dtype.kind == "c":
+            if top != 0:
+                turn = (abs(top) / top).astype(Vt.dtype)
+                Vt[i] *= turn
+                # a b^H: the turn of v^H is undone on u
+                U[:, i] *= turn.conj()
+        elif top < 0:
+            # Not np.negative(..., out=...): on strided columns, in place, NumPy 2.4 gets it wrong (AVX-512).
+            Vt[i] *= -1
+            U[:, i] *= -1
+
+
+def square(op: Operator, V, k, scale, rng):
+    """Triplets from orthonormal panels V that span the right vectors: A V = U S exactly, by one pass.
+
+    Returns U, s, V as panels of the leading k (rounded up to whole panels), all orthonormal.
+    """
+    W = op.mul(V)
+    R = panels.orthonormalise(W, [W[:0]], rng, scale, op.threads)
+    X, s, Yh = np.linalg.svd(R)
+    q = -(-k // WIDTH) * WIDTH
+    U = panels.rotate(W, X[:, :q], op.threads)
+    V = panels.rotate(V, Yh[:q].conj().T, op.threads)
+    return U, s[:k], V
+
+
+def recompute(op: Operator, U, s, V):
+    """||A^H u - s v|| of triplets in panels, a few panels at a time, with an allowance for rounding."""
+    k = s.shape[0]
+    eps = np.finfo(op.dtype).eps
+    out = np.zeros(U.shape[0] * WIDTH)
+    weights = np.zeros(U.shape[0] * WIDTH)
+    weights[:k] = s
+    step = U.shape[0] if op.dear else 1
+    for p in range(0, U.shape[0], step):
+        Z = op.tmul(np.ascontiguousarray(U[p : p + step]), passes=int(p == 0))
+        S = np.diag(weights[p * WIDTH : (p + step) * WIDTH])
+        for i in range(Z.shape[0]):
+            own = slice(i * WIDTH, (i + 1) * WIDTH)
+            panels.subtract(V[p + i : p + i + 1], S[own, own].astype(op.dtype), Z[i : i + 1], op.threads)
+        out[p * WIDTH : (p + step) * WIDTH] = panels.norms(Z)
+    return out[:k] + 4 * eps * (s[0] if k else 0)

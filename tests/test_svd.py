@@ -1,0 +1,323 @@
+"""Truncated SVD: every result is held against dense LAPACK and against its own certificate."""
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+import scipy.sparse.linalg as spl
+from oracles import sha
+
+import sparsecore as sc
+
+
+def planted(rng, m, n, s, dtype=np.float64):
+    """A dense matrix with these singular values."""
+    r = len(s)
+    X, Y = rng.standard_normal((m, r)), rng.standard_normal((n, r))
+    if np.dtype(dtype).kind == "c":
+        X, Y = X + 1j * rng.standard_normal((m, r)), Y + 1j * rng.standard_normal((n, r))
+    return ((np.linalg.qr(X)[0] * s) @ np.linalg.qr(Y)[0].conj().T).astype(dtype)
+
+
+def check(A, k, result, tol, pve=True):
+    """Orthonormal, descending, signs by the rule, residuals true, and PVE within tol where it says converged."""
+    A = A.toarray() if sp.issparse(A) else np.asarray(A)
+    wide = np.complex128 if A.dtype.kind == "c" else np.float64
+    single = A.dtype.name in ("float32", "complex64")
+    size = np.abs(A).max() or 1.0
+    size = 2.0 ** np.frexp(float(size))[1]
+    A = A.astype(wide) / size
+    U, s, Vt = result
+    assert U.shape == (A.shape[0], k) and s.shape == (k,) and Vt.shape == (k, A.shape[1])
+    U, s, Vt = U.astype(wide), s.astype(np.float64) / size, Vt.astype(wide)
+    assert np.isfinite(U).all() and np.isfinite(s).all() and np.isfinite(Vt).all()
+    eye = np.eye(k)
+    close = 1e-5 if single else 1e-12
+    assert np.abs(U.conj().T @ U - eye).max() <= close
+    assert np.abs(Vt @ Vt.conj().T - eye).max() <= close
+    assert np.all(np.diff(s) <= 0) and np.all(s >= 0)
+    top = Vt[np.arange(k), np.argmax(np.abs(Vt), axis=1)]
+    assert np.all(top.real > 0) and np.abs(top.imag).max() <= close
+    true = np.linalg.norm(A.conj().T @ U - Vt.conj().T * s, axis=0)
+    reported = result.residuals.astype(np.float64) / size
+    assert np.all(true <= 1.05 * reported + 1e-300), (true / np.maximum(reported, 1e-300)).max()
+    sigma = np.linalg.svd(A, compute_uv=False)
+    noise = (2e-6 if single else 1e-13) * max(sigma[0], 1e-300)
+    assert np.all(reported <= 1.05 * true + noise)
+    assert np.abs(A @ Vt.conj().T - U * s).max() <= 20 * noise
+    np.testing.assert_array_equal(result.converged, result.residuals <= tol * result.s[0])
+    if pve and result.converged.all():
+        after = sigma[k] if k < sigma.size else 0.0
+        assert np.abs(sigma[:k] ** 2 - s**2).max() <= tol * after**2 + noise * sigma[0]
+        assert after <= result.missed / size * (1 + 1e-6) + noise
+
+
+SPECTRA = {
+    "power": lambda n: np.arange(1, n + 1) ** -0.5,
+    "steep": lambda n: 0.8 ** np.arange(n),
+    "planted": lambda n: np.where(np.arange(n) < 12, 10.0 - 0.5 * np.arange(n), 0.1 / (1 + np.arange(n))),
+    "clustered": lambda n: 1 + 1e-3 * np.cos(np.arange(n)) - 0.3 * (np.arange(n) > 20),
+    "repeated": lambda n: np.where(np.arange(n) < 30, 5.0, 1 / (1.0 + np.arange(n))),
+    "deficient": lambda n: np.where(np.arange(n) < 7, 1.0 + np.arange(n)[::-1], 0.0),
+}
+
+
+@pytest.mark.parametrize("solver", ["lanczos", "auto"])
+@pytest.mark.parametrize("shape", [(220, 160), (150, 230)])
+@pytest.mark.parametrize("spectrum", SPECTRA)
+@pytest.mark.parametrize("seed", range(5))
+def test_spectra_against_lapack(spectrum, shape, solver, seed):
+    rng = np.random.default_rng(seed)
+    A = planted(rng, *shape, np.sort(SPECTRA[spectrum](min(shape)))[::-1])
+    if seed % 2:
+        A = sp.csr_array(A)
+    k, tol = (10, 1e-2) if seed < 3 else (16, 1e-8)
+    check(A, k, sc.truncated_svd(A, k, tol=tol, solver=solver, seed=seed), tol)
+
+
+@pytest.mark.parametrize("solver", ["lanczos", "fewpass", "gram", "lapack", "auto"])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.complex64, np.complex128])
+@pytest.mark.parametrize("make", ["power", "planted"])
+def test_types_and_solvers(solver, dtype, make):
+    rng = np.random.default_rng(3)
+    A = planted(rng, 330, 300, SPECTRA[make](300), dtype)
+    tol = 1e-3
+    for B in (A, sp.csr_array(A), sp.csc_array(A.T), np.asfortranarray(A[:, ::2])):
+        result = sc.truncated_svd(B, 9, tol=tol, solver=solver)
+        assert result.U.dtype == result.Vt.dtype == np.dtype(dtype) and result.s.dtype == np.finfo(dtype).dtype
+        check(B, 9, result, tol)
+        assert result.converged.all()
+
+
+@pytest.mark.parametrize("solver", ["lanczos", "auto"])
+@pytest.mark.parametrize("power", [150, -150, 0])
+@pytest.mark.parametrize("seed", range(5))
+def test_scale_does_not_matter(power, solver, seed):
+    A = sp.random_array((300, 280), density=0.05, rng=np.random.default_rng(seed), format="csr") * 10.0**power
+    check(A, 8, sc.truncated_svd(A, 8, tol=1e-4, solver=solver), 1e-4)
+
+
+@pytest.mark.parametrize("solver", ["lanczos", "auto"])
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("name", ["zero", "identity", "one row", "one column", "one value", "diagonal", "k = min",
+                                  "rank 3", "tall", "orthogonal", "tiny"])
+def test_edges(name, solver, seed):
+    rng = np.random.default_rng(seed)
+    A, k = {
+        "zero": lambda: (sp.csr_array((50, 40)), 5),
+        "identity": lambda: (sp.eye_array(300, format="csr"), 20),
+        "one row": lambda: (rng.standard_normal((1, 200)), 1),
+        "one column": lambda: (rng.standard_normal((200, 1)), 1),
+        "one value": lambda: (np.array([[-3.0]]), 1),
+        "diagonal": lambda: (sp.diags_array(np.arange(1.0, 301)).tocsr(), 12),
+        "k = min": lambda: (rng.standard_normal((40, 30)), 30),
+        "rank 3": lambda: (planted(rng, 300, 260, [3.0, 2.0, 1.0]), 12),
+        "tall": lambda: (rng.standard_normal((900, 5)), 3),
+        "orthogonal": lambda: (np.linalg.qr(rng.standard_normal((250, 250)))[0], 9),
+        "tiny": lambda: (rng.standard_normal((3, 2)), 2),
+    }[name]()
+    result = sc.truncated_svd(A, k, solver=solver, seed=seed)
+    check(A, k, result, 1e-3)
+    assert result.converged.all()
+
+
+def test_repeated_values_wider_than_the_block_are_found():
+    A = planted(np.random.default_rng(0), 700, 640, np.r_[np.full(60, 3.0), 2.9 * 0.97 ** np.arange(580)])
+    result = sc.truncated_svd(A, 50, solver="lanczos", tol=1e-3)
+    np.testing.assert_allclose(result.s, 3.0, rtol=1e-4)
+
+
+def test_same_bits_on_any_number_of_threads_and_again():
+    rng = np.random.default_rng(1)
+    S = sp.random_array((3000, 2500), density=0.004, rng=rng, format="csr")
+    D = planted(rng, 600, 520, SPECTRA["power"](520))
+    for A, k, options in [(S, 12, {}), (S.astype(np.float32), 12, {}), (S, 12, {"center": "columns"}),
+                          (D, 20, {"solver": "lanczos"}), (D, 20, {"solver": "gram"}), (D, 20, {"solver": "fewpass"}),
+                          (D, 20, {"solver": "lapack"}), (D * 1j, 20, {"solver": "lanczos"})]:
+        digests = {sha(*sc.truncated_svd(A, k, threads=t, **options)) for t in (1, 2, 3, 8, 2)}
+        assert len(digests) == 1, options
+
+
+@pytest.mark.parametrize("solver", ["auto", "lanczos"])
+@pytest.mark.parametrize("sparse", [True, False])
+@pytest.mark.parametrize("dtype", [np.float64, np.complex128])
+def test_centring_and_scaling_are_implicit(sparse, dtype, solver):
+    rng = np.random.default_rng(5)
+    A = np.where(rng.random((310, 290)) < 0.2, planted(rng, 310, 290, SPECTRA["power"](290), dtype) + 0.3, 0)
+    l, r = rng.random(310) + 0.5, rng.random(290) + 0.5
+    B = sp.csr_array(A) if sparse else A
+    for center, options in [("columns", {}), ("rows", {}), (None, {"left": l}), ("columns", {"left": l, "right": r}),
+                            ("rows", {"right": r}), (None, {"left": sp.diags_array(l).tocsr(), "right": np.diag(r)})]:
+        C = A - {"columns": A.mean(0), "rows": A.mean(1)[:, None], None: 0}[center]
+        C = (l[:, None] if "left" in options else 1) * C * (r if "right" in options else 1)
+        result = sc.truncated_svd(B, 6, tol=1e-6, center=center, solver=solver, **options)
+        check(C.astype(dtype), 6, result, 1e-6)
+        assert result.converged.all()
+        if not options:
+            assert result.energy == pytest.approx(np.sum(result.s**2) / np.linalg.norm(C) ** 2)
+
+
+@pytest.mark.parametrize("shape", [(500, 300), (300, 500)])
+def test_operators_and_row_blocks(shape, tmp_path):
+    rng = np.random.default_rng(6)
+    A = sp.random_array(shape, density=0.05, rng=rng, format="csr")
+    plain = sc.truncated_svd(A, 7, tol=1e-6)
+    sources = [spl.aslinearoperator(A),
+               sc.RowBlocks(lambda: (A[i : i + 64] for i in range(0, shape[0], 64)), shape),
+               sc.RowBlocks(lambda: (A[i : i + 64].toarray() for i in range(0, shape[0], 64)), shape)]
+    parts = {}
+    for name in ("data", "indices", "indptr"):
+        np.save(tmp_path / f"{name}.npy", getattr(A, name))
+        parts[name] = np.load(tmp_path / f"{name}.npy", mmap_mode="r")
+    sources.append(sp.csr_array((parts["data"], parts["indices"], parts["indptr"]), shape=shape))
+    for source in sources:
+        result = sc.truncated_svd(source, 7, tol=1e-6)
+        check(A, 7, result, 1e-6)
+        np.testing.assert_allclose(result.s, plain.s, rtol=1e-8)
+
+
+def test_row_blocks_that_do_not_fit_are_refused():
+    with pytest.raises(ValueError, match="the blocks have 4 rows; the matrix has 5"):
+        sc.truncated_svd(sc.RowBlocks(lambda: iter([np.ones((4, 3))]), (5, 3)), 1)
+    with pytest.raises(ValueError, match=r"shape \(4, 2\); the matrix has 3 columns"):
+        sc.truncated_svd(sc.RowBlocks(lambda: iter([np.ones((4, 2))]), (4, 3)), 1)
+
+
+def test_few_passes_are_few():
+    A = planted(np.random.default_rng(7), 900, 800, SPECTRA["power"](800))
+    few, many = (sc.truncated_svd(A, 20, solver=s, tol=1e-3) for s in ("fewpass", "lanczos"))
+    assert few.converged.all() and few.passes < many.passes
+    assert few.solver == "fewpass" and many.solver == "lanczos"
+
+
+def test_max_passes_gives_an_honest_partial_result():
+    A = planted(np.random.default_rng(8), 500, 450, SPECTRA["clustered"](450))
+    result = sc.truncated_svd(A, 20, solver="lanczos", max_passes=10)
+    assert not result.converged.all() and result.passes <= 10
+    check(A, 20, result, 1e-3, pve=False)
+
+
+def test_smallest():
+    rng = np.random.default_rng(9)
+    A = rng.standard_normal((200, 150))
+    sigma = np.linalg.svd(A, compute_uv=False)
+    result = sc.truncated_svd(A, 4, which="SM")
+    np.testing.assert_allclose(result.s, sigma[-4:], rtol=1e-10)
+    assert result.converged.all()
+    n = 6000
+    B = sp.diags_array([np.arange(1.0, n + 1), np.full(n - 1, 0.1)], offsets=[0, 1]).tocsr()
+    result = sc.truncated_svd(B, 3, which="SM", tol=1e-8)
+    assert result.solver == "inverse" and result.converged.all()
+    small = np.linalg.svd(B[:200, :200].toarray(), compute_uv=False)[-3:]
+    np.testing.assert_allclose(result.s, small, rtol=1e-6)
+    assert np.linalg.norm(B @ result.Vt.T - result.U * result.s) < 1e-8 * n
+
+
+def test_energy():
+    A = planted(np.random.default_rng(10), 400, 380, SPECTRA["power"](380))
+    s2 = np.linalg.svd(A, compute_uv=False) ** 2
+    share = np.cumsum(s2) / s2.sum()
+    for energy in (0.2, 0.6, 1.0):
+        result = sc.truncated_svd(A, energy=energy, tol=1e-6)
+        k = int(np.argmax(share >= energy * (1 - 1e-12))) + 1
+        assert result.s.shape == (k,) and result.energy >= energy * (1 - 1e-6)
+
+
+def test_warm_start_takes_fewer_passes():
+    A = planted(np.random.default_rng(11), 900, 850, SPECTRA["power"](850))
+    cold = sc.truncated_svd(A, 12, solver="fewpass", tol=1e-4)
+    for v0 in (cold, cold.Vt.T):
+        warm = sc.truncated_svd(A, 12, solver="fewpass", tol=1e-4, v0=v0)
+        assert warm.passes < cold.passes
+        check(A, 12, warm, 1e-4)
+    check(A.T, 12, sc.truncated_svd(A.T, 12, solver="lanczos", v0=cold.U[:, 0]), 1e-3)
+
+
+def test_callback_sees_progress_and_can_stop():
+    A = planted(np.random.default_rng(12), 500, 450, SPECTRA["clustered"](450))
+    seen = []
+    sc.truncated_svd(A, 20, solver="lanczos", tol=1e-6, callback=seen.append)
+    assert len(seen) > 1 and seen[0].s.shape == (20,) and seen[-1].residuals.max() < seen[0].residuals.max()
+    result = sc.truncated_svd(A, 20, solver="lanczos", tol=1e-12, callback=lambda p: p.passes > 8)
+    assert not result.converged.all()
+
+    def interrupt(progress):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        sc.truncated_svd(A, 20, solver="lanczos", callback=interrupt)
+
+
+def test_transform():
+    rng = np.random.default_rng(13)
+    A = sp.random_array((300, 250), density=0.1, rng=rng, format="csr")
+    result = sc.truncated_svd(A, 5, tol=1e-6)
+    np.testing.assert_allclose(result.transform(A), result.U * result.s, atol=1e-10)
+    back = result.inverse_transform(result.transform(A))
+    np.testing.assert_allclose(back, result.U * result.s @ result.Vt, atol=1e-10)
+    centred = sc.truncated_svd(A, 5, tol=1e-6, center="columns")
+    np.testing.assert_allclose(centred.transform(A), centred.U * centred.s, atol=1e-10)
+    with pytest.raises(ValueError, match="the components have 250 columns"):
+        result.transform(A.T)
+
+
+def test_integers_halves_and_other_formats():
+    A = sp.random_array((120, 110), density=0.2, rng=np.random.default_rng(14), format="csr")
+    A.data = np.round(A.data * 9)
+    want = np.linalg.svd(A.toarray(), compute_uv=False)[:4]
+    for B in (A.astype(np.int32), A.tocoo(), A.tolil(), A.toarray().astype(np.int64), A.astype(bool) * 1,
+              A.toarray().astype(np.float16)):
+        s = sc.truncated_svd(B, 4).s
+        if B.shape == A.shape and abs(B - A).max() == 0:
+            np.testing.assert_allclose(s, want, rtol=1e-4)
+
+
+def test_input_is_left_alone():
+    A = sp.random_array((200, 180), density=0.1, rng=np.random.default_rng(15), format="csr")
+    before = sha(A)
+    v0 = np.ones(180)
+    sc.truncated_svd(A, 4, solver="lanczos", center="columns", v0=v0, left=np.ones(200))
+    assert sha(A) == before and (v0 == 1).all()
+
+
+@pytest.mark.parametrize("bad, error, message", [
+    (lambda A: sc.truncated_svd(A, 0), ValueError, r"k is 0; it must be within 1..30 \(A is 40 x 30\)"),
+    (lambda A: sc.truncated_svd(A, 31), ValueError, "k is 31"),
+    (lambda A: sc.truncated_svd(A, 2.5), TypeError, "k must be an integer"),
+    (lambda A: sc.truncated_svd(A), ValueError, "give k or energy"),
+    (lambda A: sc.truncated_svd(A, 2, energy=0.5), ValueError, "not both"),
+    (lambda A: sc.truncated_svd(A, energy=1.5), ValueError, r"energy is 1.5; it must be within \(0, 1\]"),
+    (lambda A: sc.truncated_svd(A, 2, solver="magic"), ValueError, "solver is 'magic'"),
+    (lambda A: sc.truncated_svd(A, 2, which="XX"), ValueError, "which is 'XX'"),
+    (lambda A: sc.truncated_svd(A, 2, center="both"), ValueError, "center is 'both'"),
+    (lambda A: sc.truncated_svd(A, 2, tol=-1), ValueError, "tol is -1"),
+    (lambda A: sc.truncated_svd(A, 2, left=np.ones(30)), ValueError, "left has length 30; A has 40 rows"),
+    (lambda A: sc.truncated_svd(A, 2, right=np.ones((40, 2))), ValueError, "A has 30 columns"),
+    (lambda A: sc.truncated_svd(A[0], 2), ValueError, "A must have 2 dimensions; it has 1"),
+    (lambda A: sc.truncated_svd(A * np.nan, 2), ValueError, "NaN or infinite"),
+    (lambda A: sc.truncated_svd(A[:0], 2), ValueError, r"shape \(0, 30\)"),
+    (lambda A: sc.truncated_svd(A, 2, solver="lanczos", v0=np.ones(40)), None, None),
+    (lambda A: sc.truncated_svd(A.astype("U"), 2), TypeError, "takes numbers"),
+])
+def test_wrong_input_is_refused(bad, error, message):
+    A = np.random.default_rng(16).standard_normal((40, 30))
+    if error is None:
+        bad(A)
+        return
+    with pytest.raises(error, match=message):
+        bad(A)
+
+
+def test_v0_of_another_length_is_refused():
+    A = sp.random_array((400, 300), density=0.1, rng=np.random.default_rng(17), format="csr")
+    with pytest.raises(ValueError, match="v0 has 400 rows; A has 300 columns"):
+        sc.truncated_svd(A, 3, solver="lanczos", v0=np.ones(400))
+
+
+def test_social_graph_against_published_values(shared_data):
+    folder = shared_data / "matrices"
+    A = sp.load_npz(folder / "soc-Slashdot0902.npz").tocsr().astype(np.float64)
+    sigma = np.load(folder / "soc-Slashdot0902_singular_values_ref.npy").ravel()
+    result = sc.truncated_svd(A, 30, tol=1e-2)
+    assert result.converged.all()
+    assert np.abs(sigma[:30] ** 2 - result.s**2).max() <= 1e-2 * sigma[30] ** 2
+    assert sigma[30] <= result.missed
