@@ -17,8 +17,9 @@ struct sc_check_kernels {
 
 /* y[r0:r1] = A[r0:r1] @ x                        C[r0:r1, :n] = A[r0:r1] @ X[:, :n], rows ldx and ldc apart
  * y += A[r0:r1].T @ x[r0:r1]                     C[:, :n] += A[r0:r1].T @ X[r0:r1, :n]
- * asking for the lines that indices point to `ahead` entries before they are used (0: not at all) */
-typedef void sc_spmv_fn(const sc_csr *A, int64_t r0, int64_t r1, const void *x, void *y, int64_t ahead);
+ * asking for the lines that indices point to `ahead` entries before they are used (0: not at all).
+ * The products with vectors check the rows as they read them and return a status. */
+typedef int sc_spmv_fn(const sc_csr *A, int64_t r0, int64_t r1, const void *x, void *y, int64_t ahead);
 typedef void sc_spmm_fn(const sc_csr *A, int64_t r0, int64_t r1, const void *X, int64_t ldx, void *C, int64_t ldc,
                         int64_t n, int64_t ahead);
 struct sc_product_kernels {
@@ -59,6 +60,12 @@ struct sc_spgemm_kernels {
     /* out[p] = (A @ B)[r, col[p]] for the entries p of rows r0 <= r < r1 of M; acc holds B->cols sums, of any value */
     void (*masked[SC_NVAL])(const sc_csr *A, const sc_csr *B, const sc_csr *M, int64_t r0, int64_t r1, void *acc,
                             void *out);
+    /* Of a plan: slot[work[r] ...] = the place within row r of C of each product of the row (place: B->cols of scratch);
+     * then the sums, row r of C beginning at Cp[r]. */
+    void (*slots)(const sc_csr *A, const sc_csr *B, const sc_csr *C, int64_t r0, int64_t r1, uint16_t *place,
+                  const int64_t *work, uint16_t *slot);
+    void (*planned[SC_NVAL])(const sc_csr *A, const sc_csr *B, const int64_t *Cp, int64_t r0, int64_t r1,
+                             const int64_t *work, const uint16_t *slot, void *out);
     /* out[p] = X[r, :n] . Y[col[p], :n], times the value of p if `weights`, for the entries p of rows r0 <= r < r1 */
     void (*sddmm[SC_NVAL])(const sc_csr *P, int64_t r0, int64_t r1, const void *X, const void *Y, int64_t n,
                            int weights, void *out);

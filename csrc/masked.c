@@ -1,19 +1,7 @@
 /* Products of which only the entries of a pattern are wanted. */
-#ifdef _OPENMP
-#include <omp.h>
-#endif
-
 #include "driver.h"
 #include "side.h"
-
-static int thread_number(void)
-{
-#ifdef _OPENMP
-    return omp_get_thread_num();
-#else
-    return 0;
-#endif
-}
+#include "team.h"
 
 /* Panels of rows with about this many products or entries, and this many panels between two looks at signals. */
 #define PART 16384
@@ -42,7 +30,7 @@ static int masked(const struct sc_side *A, const struct sc_side *B, const struct
 #pragma omp parallel for num_threads(threads) schedule(dynamic, 1) if (threads > 1)
         for (int64_t k = k0; k < SC_MIN(k0 + WAVE, n); k++)
             sc_kernels()->spgemm->masked[A->m.val](&A->m, &B->m, &M->m, sc_cut(&parts, k, n), sc_cut(&parts, k + 1, n),
-                                                   acc + (size_t)(thread_number() * columns) * size, out);
+                                                   acc + (size_t)(sc_thread() * columns) * size, out);
         status = sc_poll();
     }
     sc_free(work);

@@ -81,6 +81,14 @@ int sc_spgemm_topn(const sc_csr *A, const sc_csr *B, int64_t top, double floor, 
 int sc_gram(const sc_csr *A, const sc_csr *B, sc_csr_result *C, int *wrong, int threads);
 /* out[p] = (A @ B)[row, col] of entry p of M (its values are not read); wrong may also be 2: M */
 int sc_masked_matmul(const sc_csr *A, const sc_csr *B, const sc_csr *M, void *out, int *wrong, int threads);
+/* work[r] = the number of products of the rows before r of A @ B; work has A->rows + 1 entries */
+int sc_count_products(const sc_csr *A, const sc_csr *B, int64_t *work, int *wrong, int threads);
+/* slot[t] = the place of product t within its row of C; rows of C have at most 2^16 entries */
+int sc_plan_slots(const sc_csr *A, const sc_csr *B, const sc_csr *C, const int64_t *work, uint16_t *slot, int *wrong,
+                  int threads);
+/* the values of C = A @ B, whose row r begins at Cp[r]; SC_CHANGED if `work` is not that of A and B */
+int sc_plan_multiply(const sc_csr *A, const sc_csr *B, const int64_t *Cp, const int64_t *work, const uint16_t *slot,
+                     void *out, int *wrong, int threads);
 /* out[p] = X[row] . Y[col] of entry p of P, times its value if `weights`; X and Y row-major, of n columns */
 int sc_sddmm(const sc_csr *P, const void *X, const void *Y, int64_t n, int weights, void *out, int threads);
 

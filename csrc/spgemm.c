@@ -4,13 +4,10 @@
  * its place in the result is known once the parts before it are done, and it is copied there.  The result grows
  * between waves of parts (large blocks grow by their page tables) and is cut to size at the end, so that the peak is
  * inputs + result + a few parts. */
-#ifdef _OPENMP
-#include <omp.h>
-#endif
-
 #include "driver.h"
 #include "side.h"
 #include "spgemm.h"
+#include "team.h"
 
 #define PART 32768                    /* products of a part */
 #define WAVE ((int64_t)1 << 23)       /* products between two looks at signals */
@@ -32,15 +29,6 @@ struct job {
     double floor;
     sc_csr_result *C;
 };
-
-static int thread_number(void)
-{
-#ifdef _OPENMP
-    return omp_get_thread_num();
-#else
-    return 0;
-#endif
-}
 
 static int64_t most_entries(const struct job *j, int64_t r0, int64_t r1)
 {
@@ -162,7 +150,7 @@ static void wave(struct job *j, int64_t k0, int64_t k1)
     int64_t filled = j->C->nnz;
 #pragma omp parallel num_threads(j->threads) if (j->threads > 1)
     {
-        int i = thread_number();
+        int i = sc_thread();
 #pragma omp for ordered schedule(dynamic, 1)
         for (int64_t k = k0; k < k1; k++) {
             int64_t r0 = sc_cut(&j->parts, k, j->n_parts), r1 = sc_cut(&j->parts, k + 1, j->n_parts), at;

@@ -40,7 +40,7 @@ int sc_check_rows(const sc_csr *A, int64_t r0, int64_t r1)
 int sc_scattered(const sc_csr *A, int64_t bytes)
 {
     enum { WINDOWS = 16, ENTRIES = 256, SLOTS = 1024 };
-    if ((double)A->cols * (double)bytes < 768 * 1024.0 || A->nnz < 16 * ENTRIES) return 0;
+    if ((double)A->cols * (double)bytes < 4e6 || A->nnz < 16 * ENTRIES) return 0;
     uint64_t seen[SLOTS];
     int fresh = 0;
     for (int w = 0; w < WINDOWS; w++) {

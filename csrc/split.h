@@ -22,7 +22,7 @@ int64_t sc_parts(const sc_csr *A, int64_t grain);
 int sc_check_rows(const sc_csr *A, int64_t r0, int64_t r1);
 
 /* Do the columns of successive entries mostly fall on lines of memory not touched just before, in a vector (or panel) of
- * cols * bytes that L2 does not hold?  From a sample of the indices; a wrong answer costs time only. */
+ * cols * bytes so large that most of them come from memory?  From a sample of the indices; a wrong answer costs time only. */
 int sc_scattered(const sc_csr *A, int64_t bytes);
 
 size_t sc_val_size(enum sc_val val);

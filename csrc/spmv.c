@@ -2,25 +2,25 @@
 #include "driver.h"
 
 /* Entries between two looks at pending signals: tens of milliseconds even where every entry misses the caches. */
-#define PANELS_PER_POLL 1024
+#define PANELS_PER_POLL 256
+
+/* Entries of a unit of work: the search for its cut must not show. */
+#define PANEL 32768
 
 /* Entries ahead of their use that scattered elements of a vector are asked for. */
 #define FAR 128
 
-static int check_and_run(sc_spmv_fn *kernel, const sc_csr *A, int64_t k, int64_t parts, const void *x, void *y,
-                         int64_t ahead)
+static int run_part(sc_spmv_fn *kernel, const sc_csr *A, int64_t k, int64_t parts, const void *x, void *y,
+                    int64_t ahead)
 {
-    int64_t r0 = sc_cut(A, k, parts), r1 = sc_cut(A, k + 1, parts);
-    int found = sc_check_rows(A, r0, r1);
-    if (found == SC_OK) kernel(A, r0, r1, x, y, ahead);
-    return found;
+    return kernel(A, sc_cut(A, k, parts), sc_cut(A, k + 1, parts), x, y, ahead);
 }
 
 int sc_spmv(const sc_csr *A, const void *x, void *y, int threads)
 {
     sc_spmv_fn *kernel = sc_kernels()->product->spmv[A->val][A->idx];
-    int64_t parts = sc_parts(A, SC_PANEL);
-    if (parts == 1) return check_and_run(kernel, A, 0, 1, x, y, 0);
+    int64_t parts = sc_parts(A, PANEL);
+    if (parts == 1) return run_part(kernel, A, 0, 1, x, y, 0);
     int64_t ahead = sc_scattered(A, (int64_t)sc_acc_size(A->val)) ? FAR : 0;
     int status = SC_OK;
     for (int64_t k0 = 0; k0 < parts && status == SC_OK; k0 += PANELS_PER_POLL) {
@@ -29,7 +29,7 @@ int sc_spmv(const sc_csr *A, const void *x, void *y, int threads)
         /* Runs of neighbouring panels on one thread read x and the matrix in order. */
         int chunk = (int)((k1 - k0) / (8 * threads) + 1);
 #pragma omp parallel for num_threads(threads) schedule(dynamic, chunk) if (threads > 1)
-        for (int64_t k = k0; k < k1; k++) sc_report(&status, check_and_run(kernel, A, k, parts, x, y, ahead));
+        for (int64_t k = k0; k < k1; k++) sc_report(&status, run_part(kernel, A, k, parts, x, y, ahead));
     }
     return status;
 }
@@ -47,10 +47,10 @@ int sc_spmv_t(const sc_csr *A, const void *x, void *y, int threads)
 {
     sc_spmv_fn *kernel = sc_kernels()->product->spmv_t[A->val][A->idx];
     size_t acc = sc_acc_size(A->val);
-    int64_t panels = sc_parts(A, SC_PANEL), outputs = SC_MIN(private_outputs(A, acc), panels);
+    int64_t panels = sc_parts(A, PANEL), outputs = SC_MIN(private_outputs(A, acc), panels);
     if (panels == 1) {
         memset(y, 0, (size_t)A->cols * acc);
-        return check_and_run(kernel, A, 0, 1, x, y, 0);
+        return run_part(kernel, A, 0, 1, x, y, 0);
     }
     int64_t ahead = sc_scattered(A, (int64_t)acc) ? FAR : 0, step = SC_MAX(1, PANELS_PER_POLL / outputs);
     int64_t longest = (panels + outputs - 1) / outputs;
@@ -65,7 +65,7 @@ int sc_spmv_t(const sc_csr *A, const void *x, void *y, int threads)
             int64_t first = k * panels / outputs, end = (k + 1) * panels / outputs;
             if (i0 == 0) memset(mine, 0, (size_t)A->cols * acc);
             for (int64_t i = first + i0; i < SC_MIN(end, first + i0 + step); i++)
-                sc_report(&status, check_and_run(kernel, A, i, panels, x, mine, ahead));
+                sc_report(&status, run_part(kernel, A, i, panels, x, mine, ahead));
         }
     }
     if (outputs > 1 && status == SC_OK) {

@@ -99,7 +99,8 @@ def _choose(shape, nnz, columns, dtype):
     rows = BLOCK_ROWS if m > BLOCK_ROWS else 64 if m <= 64 else 128
     whole = "csr16" if n <= 1 << 16 else "csr"
     if columns == 1:
-        return ("bitmask" if density >= 0.25 else whole), (rows, n)
+        dense = density >= 0.25 and _core.isa_chosen() == "avx512"     # bits become lanes there, and only there
+        return ("bitmask" if dense else whole), (rows, n)
     cols = 128
     if density * cols < 2:      # tiles with hardly an entry in a row
         return whole, (rows, n)
@@ -291,6 +292,10 @@ class Prepared:
     def __sparse_matmul__(self, X, out=None, threads=None):
         """self @ X for a dense vector or panel: what `matmul` calls."""
         P = self._layout(threads)
+        if (out is None and type(X) is np.ndarray and X.dtype == P.dtype and P.block is not None
+                and 1 <= X.ndim <= 2 and X.shape[0] == P.shape[1]
+                and (X.flags.c_contiguous or X.flags.f_contiguous) and X.flags.aligned):
+            return self._run(P, X, None, threads)       # nothing to coerce: small products stay small
         if _args.is_sparse(X) or P.layout == "csr":
             return products.matmul(P.tocsr() if _args.is_sparse(X) else self._csr(P), X, out=out, threads=threads)
         X = np.asarray(X)
@@ -306,21 +311,30 @@ class Prepared:
         x = X if X.dtype == P.dtype and X.flags.aligned else X.astype(P.dtype)
         if any(s % x.itemsize for s in x.strides):
             x = np.ascontiguousarray(x)
-        shape = (m, *X.shape[1:])
         if out is None:
-            # The order of X: a batch of rows, seen as columns, comes back as a batch of rows.
-            y = np.empty(shape, P.dtype, order="F" if X.ndim == 2 and abs(x.strides[0]) < abs(x.strides[1]) else "C")
+            return self._run(P, x, None, threads)
+        _args.check_out(out, (m, *X.shape[1:]), P.dtype, (X, *P.arrays))
+        if out.flags.aligned and not any(s % out.itemsize for s in out.strides):
+            return self._run(P, x, out, threads)
+        out[...] = self._run(P, x, None, threads)
+        return out
+
+    @staticmethod
+    def _run(P, x, y, threads):
+        """y = P @ x, all of P's type; without y a new array in the order of x: a batch of rows, seen as columns, comes
+        back as a batch of rows."""
+        if x.ndim == 1:
+            if y is None:
+                y = np.empty(P.shape[0], P.dtype)
+            X, C, n = x[:, None], y[:, None], 1
         else:
-            _args.check_out(out, shape, P.dtype, (X, *P.arrays))
-            y = out
-            if not out.flags.aligned or any(s % out.itemsize for s in out.strides):
-                y = np.empty(shape, P.dtype)
-        if y.size:
-            P.matmul(x if X.ndim == 2 else x[:, None], y if X.ndim == 2 else y[:, None],
-                     _threads.resolve(threads, P.nnz * (1 if X.ndim == 1 else X.shape[1])))
-        if out is not None and y is not out:
-            out[...] = y
-            return out
+            n = x.shape[1]
+            if y is None:
+                strides = x.strides
+                y = np.empty((P.shape[0], n), P.dtype, "F" if abs(strides[0]) < abs(strides[1]) else "C")
+            X, C = x, y
+        if n:
+            P.matmul(X, C, _threads.resolve(threads, P.nnz * n))
         return y
 
     @staticmethod

@@ -20,6 +20,10 @@ static void SC_PASTE(pack, VNAME)(const sc_dense *X, int64_t k0, int64_t k1, int
         int64_t m = SC_MIN(8, rows - kk);
         for (int64_t jj = 0; jj < n; jj += 8) {
             int64_t w = SC_MIN(8, n - jj);
+            if (rs == 1 && m == 8 && w == 8) {
+                SC_PASTE(transpose8, VNAME)(from + kk + jj * cs, cs, to + kk * width + jj, width);
+                continue;
+            }
             for (int64_t j = jj; j < jj + w; j++)
                 for (int64_t k = kk; k < kk + m; k++) to[k * width + j] = from[k * rs + j * cs];
         }
@@ -41,6 +45,10 @@ static void SC_PASTE(unpack, VNAME)(const sc_dense *C, int64_t r0, int64_t r1, i
         int64_t m = SC_MIN(8, rows - rr);
         for (int64_t jj = 0; jj < n; jj += 8) {
             int64_t w = SC_MIN(8, n - jj);
+            if (rs == 1 && m == 8 && w == 8) {
+                SC_PASTE(transpose8, VNAME)(from + rr * width + jj, width, to + rr + jj * cs, cs);
+                continue;
+            }
             for (int64_t j = jj; j < jj + w; j++)
                 for (int64_t r = rr; r < rr + m; r++) to[r * rs + j * cs] = from[r * width + j];
         }

@@ -5,6 +5,9 @@
 #ifndef SC_KERNELS_PREPARED_VEC_H
 #define SC_KERNELS_PREPARED_VEC_H
 
+/* Full unrolling keeps accumulators, arrays by their spelling, in registers. */
+#define SC_UNROLL _Pragma("GCC unroll 16")
+
 #if SC_LEVEL == 512
 typedef __m512 vec_t_f32;
 typedef __m512d vec_t_f64;
@@ -40,6 +43,76 @@ static inline vec_t_f64 vec_set1_f64(double a) { return (vec_t_f64){a, a}; }
 #define vec_fma_f64(a, b, c) ((a) * (b) + (c))
 #endif
 
+#if SC_LEVEL == 512
+#define vec_masked_fma_f32(a, b, c, m) _mm512_mask3_fmadd_ps(a, b, c, (__mmask16)(m))
+#define vec_masked_fma_f64(a, b, c, m) _mm512_mask3_fmadd_pd(a, b, c, (__mmask8)(m))
+#define vec_sum_f32(v) _mm512_reduce_add_ps(v)
+#define vec_sum_f64(v) _mm512_reduce_add_pd(v)
+/* The next values of a stream, each to the lane of its bit.  Expanding from a register: from memory it is slow. */
+static inline __m512 vec_expand_f32(unsigned m, const float *p)
+{
+    __m512 v = _mm512_loadu_ps(p);
+    __asm__("" : "+v"(v));
+    return _mm512_maskz_expand_ps((__mmask16)m, v);
+}
+static inline __m512d vec_expand_f64(unsigned m, const double *p)
+{
+    __m512d v = _mm512_loadu_pd(p);
+    __asm__("" : "+v"(v));
+    return _mm512_maskz_expand_pd((__mmask8)m, v);
+}
+#endif
+
+/* b[j * ldb + i] = a[i * lda + j] for 8 x 8 */
+#if SC_LEVEL > 0
+static inline void transpose8_f32(const float *a, int64_t lda, float *b, int64_t ldb)
+{
+    __m256 r[8], t[8];
+    SC_UNROLL for (int i = 0; i < 8; i++) r[i] = _mm256_loadu_ps(a + i * lda);
+    SC_UNROLL for (int i = 0; i < 8; i += 2) {
+        t[i] = _mm256_unpacklo_ps(r[i], r[i + 1]);
+        t[i + 1] = _mm256_unpackhi_ps(r[i], r[i + 1]);
+    }
+    SC_UNROLL for (int i = 0; i < 8; i += 4) {
+        r[i] = _mm256_shuffle_ps(t[i], t[i + 2], 0x44);
+        r[i + 1] = _mm256_shuffle_ps(t[i], t[i + 2], 0xee);
+        r[i + 2] = _mm256_shuffle_ps(t[i + 1], t[i + 3], 0x44);
+        r[i + 3] = _mm256_shuffle_ps(t[i + 1], t[i + 3], 0xee);
+    }
+    SC_UNROLL for (int i = 0; i < 4; i++) {
+        _mm256_storeu_ps(b + i * ldb, _mm256_permute2f128_ps(r[i], r[i + 4], 0x20));
+        _mm256_storeu_ps(b + (i + 4) * ldb, _mm256_permute2f128_ps(r[i], r[i + 4], 0x31));
+    }
+}
+static inline void transpose4_f64(const double *a, int64_t lda, double *b, int64_t ldb)
+{
+    __m256d r0 = _mm256_loadu_pd(a), r1 = _mm256_loadu_pd(a + lda);
+    __m256d r2 = _mm256_loadu_pd(a + 2 * lda), r3 = _mm256_loadu_pd(a + 3 * lda);
+    __m256d t0 = _mm256_unpacklo_pd(r0, r1), t1 = _mm256_unpackhi_pd(r0, r1);
+    __m256d t2 = _mm256_unpacklo_pd(r2, r3), t3 = _mm256_unpackhi_pd(r2, r3);
+    _mm256_storeu_pd(b, _mm256_permute2f128_pd(t0, t2, 0x20));
+    _mm256_storeu_pd(b + ldb, _mm256_permute2f128_pd(t1, t3, 0x20));
+    _mm256_storeu_pd(b + 2 * ldb, _mm256_permute2f128_pd(t0, t2, 0x31));
+    _mm256_storeu_pd(b + 3 * ldb, _mm256_permute2f128_pd(t1, t3, 0x31));
+}
+static inline void transpose8_f64(const double *a, int64_t lda, double *b, int64_t ldb)
+{
+    for (int i = 0; i < 8; i += 4)
+        for (int j = 0; j < 8; j += 4) transpose4_f64(a + i * lda + j, lda, b + j * ldb + i, ldb);
+}
+#else
+static inline void transpose8_f32(const float *a, int64_t lda, float *b, int64_t ldb)
+{
+    for (int i = 0; i < 8; i++)
+        for (int j = 0; j < 8; j++) b[j * ldb + i] = a[i * lda + j];
+}
+static inline void transpose8_f64(const double *a, int64_t lda, double *b, int64_t ldb)
+{
+    for (int i = 0; i < 8; i++)
+        for (int j = 0; j < 8; j++) b[j * ldb + i] = a[i * lda + j];
+}
+#endif
+
 #if SC_LEVEL > 0
 #define fma_f32(a, b, c) __builtin_fmaf(a, b, c)
 #define fma_f64(a, b, c) __builtin_fma(a, b, c)
@@ -50,7 +123,4 @@ static inline double fma_f64(double a, double b, double c) { return a * b + c; }
 #define FMA SC_PASTE(fma, VNAME)
 
 #define VEC(name) SC_PASTE(vec_##name, VNAME)
-/* Full unrolling keeps the accumulators, arrays by their spelling, in registers. */
-#define SC_UNROLL _Pragma("GCC unroll 16")
-
 #endif

@@ -41,46 +41,38 @@ static void SC_PASTE(SC_PASTE(blocked, VNAME), 0)(const sc_prepared *P, int64_t 
     }
 }
 
-static void SC_PASTE(SC_PASTE(patterned, VNAME), 0)(const sc_prepared *P, int64_t rb, int64_t kb, const void *x_,
+/* As with panels: a mask is a constant of its loop, sums stay in registers. */
+static inline __attribute__((always_inline)) void SC_PASTE(masked_vector, VNAME)(const int m, int n, const VAL *x,
+                                                                                 const uint8_t **col, const VAL **val,
+                                                                                 VAL c[4])
+{
+    for (; n; n--) {
+        VAL b = x[*(*col)++];
+        SC_UNROLL for (int i = 0; i < 4; i++)
+            if (m >> i & 1) {
+                VAL a = *(*val)++;
+                c[i] = FMA(a, b, c[i]);
+            }
+    }
+}
+
+static void SC_PASTE(SC_PASTE(patterned, VNAME), 0)(const sc_prepared *P, int64_t rb, int64_t kb, const void *x,
                                                     void *C_)
 {
     int64_t tile = rb * ((P->cols + P->block_cols - 1) / P->block_cols) + kb, groups = P->block_rows / 4;
-    const VAL *x = x_, *val = (const VAL *)P->data + P->start[2 * tile + 1];
+    const VAL *val = (const VAL *)P->data + P->start[2 * tile + 1];
     const uint8_t *col = (const uint8_t *)P->index + P->start[2 * tile];
     const uint8_t *count = (const uint8_t *)P->heads + tile * groups * 16;
     VAL *y = C_;
-    for (int64_t g = 0; g < groups; g++, y += 4, count += 16)
-        for (int m = 1; m < 16; m++)
-            for (int n = count[m]; n; n--) {
-                VAL b = x[*col++];
-                for (int bits = m; bits; bits &= bits - 1) {
-                    int i = __builtin_ctz(bits);
-                    y[i] = FMA(*val++, b, y[i]);
-                }
-            }
+    for (int64_t g = 0; g < groups; g++, y += 4, count += 16) {
+        VAL c[4] = {y[0], y[1], y[2], y[3]};
+        SC_UNROLL for (int m = 1; m < 16; m++) SC_PASTE(masked_vector, VNAME)(m, count[m], x, &col, &val, c);
+        SC_UNROLL for (int i = 0; i < 4; i++) y[i] = c[i];
+    }
 }
 
-#if SC_LEVEL == 512
-/* 16 values of f32 (two times 8 of f64) are expanded from the stream to the columns of their mask; data is padded for
- * the load past its end. */
-#if VBITS == 32
-#define STEP(acc, m)                                                                                              \
-    acc = _mm512_fmadd_ps(_mm512_maskz_expand_ps(m, _mm512_loadu_ps(val)), _mm512_maskz_loadu_ps(m, x), acc),     \
-    val += __builtin_popcount(m)
-#define SUM(acc) _mm512_reduce_add_ps(acc)
-#define ZERO _mm512_setzero_ps()
-#else
-#define STEP(acc, m)                                                                                              \
-    acc = _mm512_fmadd_pd(_mm512_maskz_expand_pd(m, _mm512_loadu_pd(val)), _mm512_maskz_loadu_pd(m, x), acc),     \
-    val += __builtin_popcount(m & 0xff),                                                                          \
-    acc = _mm512_fmadd_pd(_mm512_maskz_expand_pd(m >> 8, _mm512_loadu_pd(val)),                                   \
-                          _mm512_maskz_loadu_pd(m >> 8, x + 8), acc),                                             \
-    val += __builtin_popcount(m >> 8)
-#define SUM(acc) _mm512_reduce_add_pd(acc)
-#define ZERO _mm512_setzero_pd()
-#endif
-#endif
-
+/* Bits of a mask become lanes: one expansion of the stream of values for a vector of columns; elsewhere bit by bit.
+ * Data is padded for the loads past its end. */
 static void SC_PASTE(SC_PASTE(bitmask, VNAME), 0)(const sc_prepared *P, int64_t rb, int64_t kb, const void *x_,
                                                   void *C_)
 {
@@ -90,21 +82,29 @@ static void SC_PASTE(SC_PASTE(bitmask, VNAME), 0)(const sc_prepared *P, int64_t 
     for (int64_t r = r0; r < r1; r++) {
         const uint16_t *mask = (const uint16_t *)P->heads + r * words;
         const VAL *val = (const VAL *)P->data + P->start[r], *x = x_;
-#if SC_LEVEL == 512
-        VEC(t) a = ZERO;
-        for (int64_t k = 0; k < words; k++, x += 16) {
-            unsigned m = mask[k];
-            STEP(a, m);
-        }
-        y[r - r0] += SUM(a);
-#else
+        int64_t k = 0;
         VAL sum = 0;
-        for (int64_t k = 0; k < words; k++, x += 16)
-            for (unsigned m = mask[k]; m; m &= m - 1) sum = FMA(*val++, x[__builtin_ctz(m)], sum);
-        y[r - r0] += sum;
+#if SC_LEVEL == 512
+        enum { LANES = sizeof(VEC(t)) / sizeof(VAL) };
+        VEC(t) c[4] = {VEC(set1)(0), VEC(set1)(0), VEC(set1)(0), VEC(set1)(0)};
+        for (; (k + 4) * 16 <= P->cols; k += 4, x += 64) {
+            uint64_t w;
+            memcpy(&w, mask + k, 8);
+            SC_UNROLL for (int i = 0; i < 64 / LANES; i++) {
+                /* Counted from the front of the word: the loads do not wait for each other. */
+                const VAL *from = val + __builtin_popcountll(w & (((uint64_t)1 << i * LANES) - 1));
+                unsigned m = (unsigned)(w >> i * LANES);
+                c[i & 3] = VEC(masked_fma)(VEC(expand)(m, from), VEC(load)(x + i * LANES), c[i & 3], m);
+            }
+            val += __builtin_popcountll(w);
+        }
+        sum = VEC(sum)((c[0] + c[1]) + (c[2] + c[3]));
 #endif
+        for (; k < words; k++, x += 16)
+            for (unsigned m = mask[k]; m; m &= m - 1) {
+                VAL a = *val++;
+                sum = FMA(a, x[__builtin_ctz(m)], sum);
+            }
+        y[r - r0] += sum;
     }
 }
-#undef STEP
-#undef SUM
-#undef ZERO

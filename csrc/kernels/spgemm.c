@@ -18,6 +18,20 @@ static void work(const sc_csr *A, const sc_csr *B, int64_t r0, int64_t r1, int64
     }
 }
 
+/* slot[t] = the place in row r of C where product t of the row goes */
+static void slots(const sc_csr *A, const sc_csr *B, const sc_csr *C, int64_t r0, int64_t r1, uint16_t *place,
+                  const int64_t *work, uint16_t *slot)
+{
+    const int64_t *Ap = A->indptr, *Bp = B->indptr, *Cp = C->indptr;
+    const int32_t *Ac = A->indices, *Bc = B->indices, *Cc = C->indices;
+    for (int64_t r = r0; r < r1; r++) {
+        uint16_t *s = slot + work[r];
+        for (int64_t p = Cp[r]; p < Cp[r + 1]; p++) place[Cc[p]] = (uint16_t)(p - Cp[r]);
+        for (int64_t p = Ap[r]; p < Ap[r + 1]; p++)
+            for (int64_t q = Bp[Ac[p]], end = Bp[Ac[p] + 1]; q < end; q++) *s++ = place[Bc[q]];
+    }
+}
+
 /* The first q in q0..q1 whose column is at least c. */
 static inline int64_t first_at_least(const int32_t *col, int64_t q0, int64_t q1, int64_t c)
 {
@@ -43,6 +57,8 @@ const struct sc_spgemm_kernels SC_SYM(sc_spgemm) = {
     .work = work,
     .rows = SC_BY_FULL_VAL(spgemm),
     .topn = {topn_f32, topn_f64},
+    .slots = slots,
+    .planned = SC_BY_FULL_VAL(planned),
     .masked = SC_BY_FULL_VAL(masked),
     .sddmm = SC_BY_FULL_VAL(sddmm),
 };

@@ -281,6 +281,30 @@ static void SC_PASTE(masked, VNAME)(const sc_csr *A, const sc_csr *B, const sc_c
     }
 }
 
+/* out[Cp[r] + slot of the product] += product: no column is looked at. */
+static void SC_PASTE(planned, VNAME)(const sc_csr *A, const sc_csr *B, const int64_t *Cp, int64_t r0, int64_t r1,
+                                     const int64_t *work, const uint16_t *slot, void *out_)
+{
+    const int64_t *Ap = A->indptr, *Bp = B->indptr;
+    const int32_t *Ac = A->indices;
+    const VAL *Av = A->data, *Bv = B->data;
+    const int64_t last = A->nnz - 1;
+    for (int64_t r = r0; r < r1; r++) {
+        VAL *c = (VAL *)out_ + Cp[r];
+        const uint16_t *s = slot + work[r];
+        for (int64_t i = 0; i < Cp[r + 1] - Cp[r]; i++) c[i] = 0;
+        for (int64_t p = Ap[r]; p < Ap[r + 1]; p++) {
+            VAL a = Av[p];
+            __builtin_prefetch(Bp + Ac[SC_MIN(p + 2 * AHEAD, last)]);
+            __builtin_prefetch(Bv + Bp[Ac[SC_MIN(p + AHEAD, last)]]);
+            int64_t n = Bp[Ac[p] + 1] - Bp[Ac[p]];
+            const VAL *b = Bv + Bp[Ac[p]];
+            for (int64_t q = 0; q < n; q++) c[s[q]] += a * b[q];
+            s += n;
+        }
+    }
+}
+
 /* Sixteen partial sums whatever the instruction set: the same order of addition at every level. */
 static void SC_PASTE(sddmm, VNAME)(const sc_csr *P, int64_t r0, int64_t r1, const void *X_, const void *Y_, int64_t n,
                                    int weights, void *out_)

@@ -11,6 +11,10 @@ cdef extern from "sparsecore.h" nogil:
     int sc_spgemm_topn(const sc_csr *, const sc_csr *, int64_t, double, sc_csr_result *, int *, int)
     int sc_gram(const sc_csr *, const sc_csr *, sc_csr_result *, int *, int)
     int sc_masked_matmul(const sc_csr *, const sc_csr *, const sc_csr *, void *, int *, int)
+    int sc_count_products(const sc_csr *, const sc_csr *, int64_t *, int *, int)
+    int sc_plan_slots(const sc_csr *, const sc_csr *, const sc_csr *, const int64_t *, unsigned short *, int *, int)
+    int sc_plan_multiply(const sc_csr *, const sc_csr *, const int64_t *, const int64_t *, const unsigned short *,
+                         void *, int *, int)
     int sc_sddmm(const sc_csr *, const void *, const void *, int64_t, int, void *, int)
 
 cdef extern from "numpy/arrayobject.h":
@@ -61,6 +65,40 @@ def masked_matmul(shape_A, Ap, Ai, Ax, shape_B, Bp, Bi, Bx, shape_M, Mp, Mi, cnp
     with nogil:
         status = sc_masked_matmul(&A, &B, &M, cnp.PyArray_DATA(out), &wrong, threads)
     check_matrix(status, &M if wrong == 2 else &B if wrong == 1 else &A, threads)
+
+def count_products(shape_A, Ap, Ai, Ax, shape_B, Bp, Bi, Bx, int64_t[::1] work, int threads):
+    """work[r] = the number of products of the rows before r of A @ B"""
+    cdef sc_csr A, B
+    cdef int status, wrong = 0
+    csr_view(&A, shape_A, Ap, Ai, Ax)
+    csr_view(&B, shape_B, Bp, Bi, Bx)
+    with nogil:
+        status = sc_count_products(&A, &B, &work[0], &wrong, threads)
+    check_matrix(status, &B if wrong else &A, threads)
+
+def plan_slots(shape_A, Ap, Ai, Ax, shape_B, Bp, Bi, Bx, shape_C, Cp, Ci, Cx, const int64_t[::1] work,
+               cnp.ndarray slots, int threads):
+    """slots[t] = the place of product t within its row of C"""
+    cdef sc_csr A, B, C
+    cdef int status, wrong = 0
+    csr_view(&A, shape_A, Ap, Ai, Ax)
+    csr_view(&B, shape_B, Bp, Bi, Bx)
+    csr_view(&C, shape_C, Cp, Ci, Cx)
+    with nogil:
+        status = sc_plan_slots(&A, &B, &C, &work[0], <unsigned short *>cnp.PyArray_DATA(slots), &wrong, threads)
+    check_matrix(status, &C if wrong == 2 else &B if wrong == 1 else &A, threads)
+
+def plan_multiply(shape_A, Ap, Ai, Ax, shape_B, Bp, Bi, Bx, const int64_t[::1] Cp, const int64_t[::1] work,
+                  cnp.ndarray slots, cnp.ndarray out, int threads):
+    """out = the values of A @ B by the plan Cp, work, slots"""
+    cdef sc_csr A, B
+    cdef int status, wrong = 0
+    csr_view(&A, shape_A, Ap, Ai, Ax)
+    csr_view(&B, shape_B, Bp, Bi, Bx)
+    with nogil:
+        status = sc_plan_multiply(&A, &B, &Cp[0], &work[0], <const unsigned short *>cnp.PyArray_DATA(slots),
+                                  cnp.PyArray_DATA(out), &wrong, threads)
+    check_matrix(status, &B if wrong else &A, threads)
 
 def sddmm(shape, indptr, indices, data, cnp.ndarray X, cnp.ndarray Y, bint weights, cnp.ndarray out, int threads):
     """out[p] = X[row] . Y[column] of entry p, times data[p] if weights"""

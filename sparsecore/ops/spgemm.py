@@ -274,6 +274,22 @@ class MatmulPlan:
         indptr, indices, _ = _product(*ones, B, np.dtype(np.float32), threads)
         self._R, self._S = (X._replace(data=None) for X in (R, S))
         self._M = _args.Rows((R.shape[0], S.shape[1]), indptr, indices, None, False)
+        self._starts = indptr.astype(np.int64)
+        self._slots = self._place_products(*ones, _threads.resolve(threads, _work(R, S)))
+        for a in (indptr, indices):      # shared by all products of the plan
+            a.flags.writeable = False
+
+    def _place_products(self, R, S, threads):
+        """Where each product goes within its row of C: 2 bytes a product, if that is little beside the result."""
+        self._products = np.empty(R.shape[0] + 1, np.int64)
+        _core.count_products(*R[:4], *S[:4], self._products, threads)
+        if self._products[-1] > 8 * self.nnz or np.diff(self._starts).max(initial=0) > 1 << 16:
+            return None
+        slots = np.empty(int(self._products[-1]), np.uint16)
+        pattern = np.empty(self.nnz, np.float16)      # no values are read
+        _core.plan_slots(*R[:4], *S[:4], self._M.shape, self._M.indptr, self._M.indices, pattern, self._products,
+                         slots, threads)
+        return slots
 
     @property
     def nnz(self):
@@ -283,7 +299,8 @@ class MatmulPlan:
         """The product for these values, given in the order of A.data and B.data.
 
         Returns a sparse matrix of A's family (CSC if A is CSC, else CSR), canonical, with every structural entry: one
-        whose value is zero stays, so that all products of a plan have the same pattern.
+        whose value is zero stays, so that all products of a plan have the same pattern.  They share its two index
+        arrays, which are read-only; copy() makes a matrix whose pattern can be changed in place.
         """
         A_data, B_data = np.asarray(A_data), np.asarray(B_data)
         first, second = (self._S, self._R) if self._column else (self._R, self._S)
@@ -296,8 +313,14 @@ class MatmulPlan:
         a, b = _args.native(A_data), _args.native(B_data)
         R, S = (self._R._replace(data=b), self._S._replace(data=a)) if self._column else (
             self._R._replace(data=a), self._S._replace(data=b))
-        values = _masked(R, S, self._M, dtype, threads)
-        return _args.wrap(self._container, self.shape, self._M.indptr.copy(), self._M.indices.copy(), values)
+        if self._slots is None or not _args.has_kernel(dtype):
+            values = _masked(R, S, self._M, dtype, threads)
+        else:
+            values = np.empty(self.nnz, _compute_type(dtype))
+            _core.plan_multiply(*_buffers(R, dtype), *_buffers(S, dtype), self._starts, self._products, self._slots,
+                                values, _threads.resolve(threads, self._slots.shape[0]))
+            values = _stored(values, dtype)
+        return _args.wrap(self._container, self.shape, self._M.indptr, self._M.indices, values)
 
 
 def sddmm(P, X, Y, *, weights=False, threads=None):
