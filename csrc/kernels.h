@@ -103,13 +103,12 @@ struct sc_threshold_kernels {
 enum { SC_PREPARED_VECTORS = 5 };
 typedef void sc_tile_fn(const sc_prepared *P, int64_t rb, int64_t kb, const void *X, void *C);
 /* Counts, then fills, one part of a layout: a block of rows, or with `by_columns` a block of columns of the layout
- * (rows of A).  0 where A changed in between.  `scratch`: sc_prepare_scratch() bytes. */
+ * (rows of A).  0 where A changed in between.  `scratch` is one thread's own. */
 typedef void sc_count_part_fn(const sc_csr *A, const sc_prepared *P, int by_columns, int64_t part, void *scratch);
 typedef int sc_fill_part_fn(const sc_csr *A, const sc_prepared *P, int by_columns, int64_t part, void *scratch);
 struct sc_prepared_kernels {
     int lanes[2];                                                     /* f32, f64 */
     sc_tile_fn *tile[2][SC_NLAYOUT][SC_PREPARED_VECTORS];
-    int (*canonical[SC_NIDX])(const sc_csr *A, int64_t r0, int64_t r1);     /* do columns rise within every row? */
     sc_count_part_fn *count[2][SC_NLAYOUT][SC_NIDX];
     sc_fill_part_fn *fill[2][SC_NLAYOUT][SC_NIDX];
     /* to[k, 0:width] = X[k0 + k, j0 : j0 + n], zeros beyond n; and C[r0 + r, j0 : j0 + n] = from[r, 0:n] */

@@ -3,22 +3,6 @@
  * Parts are blocks of rows of A, whichever side is laid out: the layout of A.T is made from A without transposing it. */
 #include "driver.h"
 
-int sc_canonical(const sc_csr *A, int threads, int *canonical)
-{
-    const struct sc_kernels *k = sc_kernels();
-    int64_t parts = sc_parts(A, SC_PANEL);
-    int status = SC_OK, differs = 0;
-#pragma omp parallel for num_threads(threads) schedule(static) if (threads > 1)
-    for (int64_t i = 0; i < parts; i++) {
-        int64_t r0 = sc_cut(A, i, parts), r1 = sc_cut(A, i + 1, parts);
-        int found = sc_check_rows(A, r0, r1);
-        if (found == SC_OK && !k->prepared->canonical[A->idx](A, r0, r1)) sc_report(&differs, 1);
-        sc_report(&status, found);
-    }
-    *canonical = !differs;
-    return status;
-}
-
 static int64_t up(int64_t n, int64_t block) { return (n + block - 1) / block; }
 
 /* Per-thread working memory of a part. */

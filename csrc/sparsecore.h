@@ -113,9 +113,7 @@ typedef struct {
     enum sc_layout layout;
 } sc_prepared;
 
-/* Sound (SC_OK), and then: *canonical, do the columns rise strictly within every row? */
-int sc_canonical(const sc_csr *A, int threads, int *canonical);
-/* start and heads of the layout of A (by_columns: of A.T) for given block sizes; *index_size entries of index. */
+/* start and heads of the layout of a canonical A (by_columns: of A.T) for given block sizes; *index_size entries of index. */
 int sc_prepare_count(const sc_csr *A, int by_columns, sc_prepared *P, int64_t *index_size, int threads);
 /* index and data of the same */
 int sc_prepare_fill(const sc_csr *A, int by_columns, const sc_prepared *P, int threads);

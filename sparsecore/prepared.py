@@ -10,7 +10,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from . import _args, _core, _threads
-from .ops import products
+from .ops import products, structure
 
 __all__ = ["Prepared", "prepare"]
 
@@ -58,36 +58,14 @@ def prepare(A, *, columns=None, transpose=False, threads=None):
     """
     if columns is not None:
         columns = _args.count(columns, "columns", 1, np.iinfo(np.int64).max, "columns of the dense operand")
-    R = _args.rows(A)
+    R = structure.canonical(_args.rows(A), threads)
     t = _threads.resolve(threads, R.indices.shape[0])
-    if R.data.dtype.kind in "biu" or not _args.has_kernel(R.data.dtype):
-        _core.validate(R.shape, R.indptr, R.indices, np.empty(R.data.shape[0], np.float16), t)
-        canonical = False
-    else:
-        canonical = _core.canonical(R.shape, R.indptr, R.indices, R.data, t)
-    if not canonical:
-        R = _summed(R)
     plans = _Plans(R, columns)
     P = Prepared(plans, False)
     for transposed in (False, True) if transpose else (False,):
         plans.build(transposed, t)
     plans.source = None
     return P
-
-
-def _summed(R):
-    """The same with sorted rows without duplicates."""
-    half = R.data.dtype.itemsize == 2 and R.data.dtype.kind not in "iu"     # SciPy cannot add these
-    A = _args.wrap(sp.csr_array, R.shape, R.indptr.copy(), R.indices.copy(),
-                   R.data.astype(np.float32) if half else R.data.copy(), canonical=False)
-    A.sum_duplicates()
-    return _args.Rows(R.shape, A.indptr, A.indices, A.data.astype(R.data.dtype), R.transposed)
-
-
-def _transposed(R):
-    """The compressed rows of the transpose: the order is found once, for values of any type."""
-    A = _args.wrap(sp.csc_array, R.shape[::-1], R.indptr, R.indices, np.arange(R.indices.shape[0])).tocsr()
-    return _args.Rows(A.shape, A.indptr, A.indices, R.data[A.data], False)
 
 
 def _choose(shape, nnz, columns, dtype):
@@ -98,11 +76,12 @@ def _choose(shape, nnz, columns, dtype):
     density = nnz / (m * n)
     rows = BLOCK_ROWS if m > BLOCK_ROWS else 64 if m <= 64 else 128
     whole = "csr16" if n <= 1 << 16 else "csr"
-    if columns == 1:
-        dense = density >= 0.25 and _core.isa_chosen() == "avx512"     # bits become lanes there, and only there
-        return ("bitmask" if dense else whole), (rows, n)
     cols = 128
-    if density * cols < 2:      # tiles with hardly an entry in a row
+    if columns == 1 and density >= 0.3 and _core.isa_chosen() == "avx512":     # bits become lanes there, and only there
+        return "bitmask", (rows, n)
+    if columns == 1 and density >= 0.13:       # 8-bit columns: what does not fit the cache is read faster
+        return "blocked", (rows, cols)
+    if columns == 1 or density * cols < 2:     # or tiles with hardly an entry in a row
         return whole, (rows, n)
     return ("patterned" if density >= 0.25 else "blocked"), (rows, cols)
 
@@ -124,7 +103,7 @@ class _Layout:
         shape, nnz, dtype = R.shape, R.indices.shape[0], R.data.dtype
         layout, block = _choose(shape[::-1] if by_columns else shape, nnz, columns, dtype)
         if by_columns and layout not in ("blocked", "patterned"):
-            R, by_columns = _transposed(R), False
+            R, by_columns = structure.flipped(R, threads), False
             shape = R.shape
         final = shape[::-1] if by_columns else shape
         if layout == "csr":
@@ -157,16 +136,9 @@ class _Layout:
     def tocsr(self):
         """The matrix it was made of, canonical."""
         if self.layout == "csr":
-            indptr, indices, data = (a.copy() for a in self.arrays)
-        else:
-            row, col, data = self._entries()
-            order = np.lexsort((col, row))
-            indptr = np.zeros(self.shape[0] + 1, np.int64)
-            np.cumsum(np.bincount(row, minlength=self.shape[0]), out=indptr[1:])
-            indices, data = col[order], data[order]
-            if max(self.nnz, self.shape[1]) < 1 << 31:
-                indptr, indices = indptr.astype(np.int32), indices.astype(np.int32)
-        return _args.wrap(sp.csr_array, self.shape, indptr, indices, data)
+            return _args.wrap(sp.csr_array, self.shape, *(a.copy() for a in self.arrays))
+        row, col, data = self._entries()
+        return structure.from_coo((data, (row, col)), self.shape)
 
     def _entries(self):
         """Row, column and value of every entry in the order of storage."""

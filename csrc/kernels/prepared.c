@@ -13,9 +13,6 @@
 #undef SC_BODY
 #undef SC_EACH
 
-#define SC_BODY "prepared_index_body.h"
-#include "each_index.h"
-
 #define WIDTHS(f) {f##_0, f##_1, f##_2, f##_3, f##_4}
 /* Four rows of accumulators: four vectors each where there are 32 registers, two where there are 16. */
 #if SC_LEVEL == 512
@@ -30,7 +27,6 @@ const struct sc_prepared_kernels SC_SYM(sc_prepared) = {
               [SC_PATTERNED] = GROUP_WIDTHS(patterned_f32), [SC_BITMASK] = WIDTHS(bitmask_f32)},
              {[SC_CSR16] = WIDTHS(csr16_f64), [SC_BLOCKED] = WIDTHS(blocked_f64),
               [SC_PATTERNED] = GROUP_WIDTHS(patterned_f64), [SC_BITMASK] = WIDTHS(bitmask_f64)}},
-    .canonical = SC_BY_IDX(canonical),
     .count = {{[SC_CSR16] = SC_BY_IDX(csr16_count_f32), [SC_BLOCKED] = SC_BY_IDX(blocked_count_f32),
                [SC_PATTERNED] = SC_BY_IDX(patterned_count_f32), [SC_BITMASK] = SC_BY_IDX(bitmask_count_f32)},
               {[SC_CSR16] = SC_BY_IDX(csr16_count_f64), [SC_BLOCKED] = SC_BY_IDX(blocked_count_f64),

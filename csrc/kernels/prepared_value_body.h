@@ -14,12 +14,12 @@ static void SC_PASTE(pack, VNAME)(const sc_dense *X, int64_t k0, int64_t k1, int
         }
         return;
     }
-    /* Squares of 8 x 8 keep both sides in cache whatever the strides. */
+    /* Squares of 8 x 8, down the columns: with strides of a power of two the lines of a row would evict each other. */
     if (n < width) memset(to, 0, (size_t)(rows * width) * sizeof(VAL));
-    for (int64_t kk = 0; kk < rows; kk += 8) {
-        int64_t m = SC_MIN(8, rows - kk);
-        for (int64_t jj = 0; jj < n; jj += 8) {
-            int64_t w = SC_MIN(8, n - jj);
+    for (int64_t jj = 0; jj < n; jj += 8) {
+        int64_t w = SC_MIN(8, n - jj);
+        for (int64_t kk = 0; kk < rows; kk += 8) {
+            int64_t m = SC_MIN(8, rows - kk);
             if (rs == 1 && m == 8 && w == 8) {
                 SC_PASTE(transpose8, VNAME)(from + kk + jj * cs, cs, to + kk * width + jj, width);
                 continue;
@@ -41,10 +41,10 @@ static void SC_PASTE(unpack, VNAME)(const sc_dense *C, int64_t r0, int64_t r1, i
         for (int64_t r = 0; r < rows; r++) memcpy(to + r * rs, from + r * width, (size_t)n * sizeof(VAL));
         return;
     }
-    for (int64_t rr = 0; rr < rows; rr += 8) {
-        int64_t m = SC_MIN(8, rows - rr);
-        for (int64_t jj = 0; jj < n; jj += 8) {
-            int64_t w = SC_MIN(8, n - jj);
+    for (int64_t jj = 0; jj < n; jj += 8) {
+        int64_t w = SC_MIN(8, n - jj);
+        for (int64_t rr = 0; rr < rows; rr += 8) {
+            int64_t m = SC_MIN(8, rows - rr);
             if (rs == 1 && m == 8 && w == 8) {
                 SC_PASTE(transpose8, VNAME)(from + rr * width + jj, width, to + rr + jj * cs, cs);
                 continue;

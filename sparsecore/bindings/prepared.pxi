@@ -11,7 +11,6 @@ cdef extern from "sparsecore.h" nogil:
         int layout
     enum:
         SC_CSR16, SC_BLOCKED, SC_PATTERNED, SC_BITMASK
-    int sc_canonical(const sc_csr *, int, int *)
     int sc_prepare_count(const sc_csr *, int, sc_prepared *, int64_t *, int)
     int sc_prepare_fill(const sc_csr *, int, const sc_prepared *, int)
     int sc_prepared_matmul(const sc_prepared *, const sc_dense *, const sc_dense *, int)
@@ -31,16 +30,6 @@ cdef int prepared_view(sc_prepared *P, tuple shape, str layout, tuple block, cnp
     P.val = value_code(data)
     P.layout = LAYOUT_CODES[layout]
     return 0
-
-def canonical(shape, indptr, indices, data, int threads):
-    """Checks a matrix; True if the columns of every row rise."""
-    cdef sc_csr A
-    cdef int status, found
-    csr_view(&A, shape, indptr, indices, data)
-    with nogil:
-        status = sc_canonical(&A, threads, &found)
-    check_matrix(status, &A, threads)
-    return bool(found)
 
 def prepare_count(shape, indptr, indices, data, bint by_columns, str layout, tuple block, start, heads, int threads):
     """Fills start and heads; returns the size of index."""
