@@ -22,6 +22,7 @@ def main():
     parser.add_argument("--smoke", action="store_true", help="small matrices, few rounds: does everything still run?")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--budget", type=float, default=3.0, help="seconds for the rounds of a case (at least 3 rounds)")
     parser.add_argument("--match", default="", help="only cases whose 'op matrix' contains this")
     parser.add_argument("--out", type=Path, help="JSON file; default bench/results/latest.json, none with --smoke")
     args = parser.parse_args()
@@ -43,7 +44,7 @@ def main():
         for case in module.cases(smoke=args.smoke, threads=args.threads):
             if args.match not in f"{case.op} {case.matrix}":
                 continue
-            row = measure(case, limits, rounds=3 if args.smoke else args.rounds, budget=0.5 if args.smoke else 6.0)
+            row = measure(case, limits, rounds=3 if args.smoke else args.rounds, budget=0.2 if args.smoke else args.budget)
             rows.append(row)
             print(report.line(row), flush=True)
             del case
