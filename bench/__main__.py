@@ -22,7 +22,7 @@ def main():
     parser.add_argument("--smoke", action="store_true", help="small matrices, few rounds: does everything still run?")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=9)
-    parser.add_argument("--budget", type=float, default=3.0, help="seconds for the rounds of a case (at least 3 rounds)")
+    parser.add_argument("--budget", type=float, default=3.0, help="seconds for a case, at least 3 rounds")
     parser.add_argument("--match", default="", help="only cases whose 'op matrix' contains this")
     parser.add_argument("--out", type=Path, help="JSON file; default bench/results/latest.json, none with --smoke")
     args = parser.parse_args()
@@ -44,7 +44,8 @@ def main():
         for case in module.cases(smoke=args.smoke, threads=args.threads):
             if args.match not in f"{case.op} {case.matrix}":
                 continue
-            row = measure(case, limits, rounds=3 if args.smoke else args.rounds, budget=0.2 if args.smoke else args.budget)
+            rounds, budget = (3, 0.2) if args.smoke else (args.rounds, args.budget)
+            row = measure(case, limits, rounds, budget)
             rows.append(row)
             print(report.line(row), flush=True)
             del case
