@@ -34,10 +34,19 @@ __all__ = [
 ]
 
 
+_ON_DEMAND = {
+    **dict.fromkeys(("scale", "sparsify", "aggregate", "fit_shards", "merge"), "pipeline"),
+    **dict.fromkeys(("Scaler", "Sparsifier", "TruncatedSVD", "PrototypeClassifier", "PrunedLinearClassifier"),
+                    "integrations.sklearn"),
+}
+
+
 def __getattr__(name):
     # Rooms that not every user enters are opened on demand: importing sparsecore stays fast.
-    if name in ("io", "pipeline", "pruning", "integrations"):
-        import importlib
+    import importlib
 
+    if name in ("io", "pipeline", "pruning", "integrations"):
         return importlib.import_module(f".{name}", __name__)
+    if name in _ON_DEMAND:
+        return getattr(importlib.import_module(f".{_ON_DEMAND[name]}", __name__), name)
     raise AttributeError(f"module 'sparsecore' has no attribute {name!r}")

@@ -133,6 +133,8 @@ def _csv_blocks(path):
             if cut:
                 yield data[:cut]
             rest = data[cut:]
+        if rest.count(b'"') % 2:
+            raise DataError(f"{path}: a quote is not closed")
         if rest.strip():
             yield rest
 

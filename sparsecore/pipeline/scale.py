@@ -9,6 +9,8 @@ A divisor of zero is taken as one.
 
 from __future__ import annotations
 
+import copy
+
 import numpy as np
 import scipy.sparse as sp
 
@@ -46,21 +48,23 @@ class ColumnStatistics:
 
     def divisor(self, method):
         """The divisor of every column for 'maxabs' or 'std'."""
-        self._finish()
-        divisor = self.largest if method == "maxabs" else np.sqrt(self.squares / self.count)
+        whole = self._finished()
+        divisor = whole.largest if method == "maxabs" else np.sqrt(whole.squares / whole.count)
         return np.where(divisor > 0, divisor, 1.0)
 
     def idf(self):
         """1 + ln((1 + n) / (1 + df)) of every column."""
-        self._finish()
-        return 1 + np.log((1 + self.count) / (1 + self.occupied))
+        whole = self._finished()
+        return 1 + np.log((1 + whole.count) / (1 + whole.occupied))
 
-    def _finish(self):
+    def _finished(self):
+        """A copy that has taken in the rows still held: more may come, and would have to join them in their block."""
+        whole = copy.copy(self)
         for block in rebatched(self._held, _ROWS):
-            self._add_block(block)
-        self._held, self._waiting = [], 0
-        if not self.count:
+            whole._add_block(block)
+        if not whole.count:
             raise ValueError("there are no rows to scale")
+        return whole
 
     def _add_block(self, X):
         n = X.shape[0]

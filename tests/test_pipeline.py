@@ -1,0 +1,295 @@
+"""From data to a condensed model: the formulas, batches with the bits of one go, shards that fail and resume."""
+
+import gzip
+import threading
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+
+import sparsecore as sc
+from sparsecore import pipeline as pl
+from sparsecore.pipeline import readers
+from sparsecore.pipeline.linear import Moments, encode_labels, ridge
+from sparsecore.pipeline.model import folds
+
+pd = pytest.importorskip("pandas")
+
+
+@pytest.fixture(scope="module")
+def X():
+    rng = np.random.default_rng(0)
+    X = np.where(rng.random((20_000, 12)) < 0.3, rng.standard_normal((20_000, 12)) * np.arange(1, 13), 0)
+    X[5], X[:, 7] = 0, 0
+    return X
+
+
+def families(X):
+    return [X, sp.csr_array(X), sp.csc_array(X), sp.csr_matrix(X), sp.coo_array(X), pd.DataFrame(X)]
+
+
+def dense(result):
+    return result.toarray() if sp.issparse(result) else np.asarray(result)
+
+
+def cut(X, *sizes):
+    """Batches of uneven sizes."""
+    bounds = [0, *np.cumsum(sizes), X.shape[0]]
+    return [X[a:b] for a, b in zip(bounds[:-1], bounds[1:])]
+
+
+def scaled(X, method):
+    if method == "maxabs":
+        divisor = np.abs(X).max(axis=0)
+    elif method == "std":
+        divisor = X.std(axis=0)
+    elif method == "tfidf":
+        X = X * (1 + np.log((1 + len(X)) / (1 + np.count_nonzero(X, axis=0))))
+    if method in ("l2", "tfidf"):
+        divisor = np.linalg.norm(X, axis=1, keepdims=True)
+    return X / np.where(divisor > 0, divisor, 1)
+
+
+@pytest.mark.parametrize("method", ["maxabs", "std", "l2", "tfidf"])
+def test_scaling_follows_its_formula_in_every_family_and_keeps_zeros(X, method):
+    expected = scaled(X, method)
+    for data in families(X):
+        before = dense(data).copy()
+        found = sc.scale(data, method)
+        assert np.allclose(dense(found), expected, atol=1e-14) and ((dense(found) != 0) == (X != 0)).all()
+        assert sp.issparse(found) == sp.issparse(data)
+        assert isinstance(found, pd.DataFrame) == isinstance(data, pd.DataFrame)
+        assert np.array_equal(dense(data), before)
+
+
+@pytest.mark.parametrize("method", ["maxabs", "std", "l2", "tfidf"])
+@pytest.mark.parametrize("make", [np.asarray, sp.csr_array], ids=["dense", "sparse"])
+def test_scaling_in_batches_gives_the_bits_of_one_go(X, method, make):
+    whole = dense(sc.scale(make(X), method))
+    batches = cut(make(X), 1, 8191, 3, 9000)
+    for data in (batches, iter(batches), lambda: iter(batches)):
+        assert np.concatenate([dense(b) for b in sc.scale(data, method)]).tobytes() == whole.tobytes()
+
+
+@pytest.mark.parametrize("method", ["sum", "weighted", "norm"])
+def test_sparsify_keeps_the_best_columns(X, method):
+    magnitudes = np.abs(X)
+    mass = magnitudes.sum(axis=1, keepdims=True)
+    scores = {"sum": magnitudes.sum(axis=0), "weighted": (magnitudes / np.where(mass > 0, mass, 1)).sum(axis=0),
+              "norm": np.linalg.norm(X, axis=0)}[method]
+    kept = np.argsort(-scores)[:4]
+    expected = np.zeros_like(X)
+    expected[:, kept] = X[:, kept]
+    for data in families(X):
+        found = sc.sparsify(data, method, keep=1 / 3)
+        assert found.format == "csr" and np.array_equal(found.toarray(), expected)
+    assert np.allclose(pl.column_scores(X, method), scores)
+    narrow = sc.sparsify(X, method, keep=1 / 3, drop=True)
+    assert np.array_equal(narrow.toarray(), X[:, np.sort(kept)])
+    for data in (cut(X, 1, 8191, 9000), iter(cut(X, 77)), lambda: iter(cut(X, 10_000))):
+        assert (sc.sparsify(data, method, keep=1 / 3) != sp.csr_array(expected)).nnz == 0
+    assert pl.column_scores(cut(X, 5, 9000), method).tobytes() == pl.column_scores(X, method).tobytes()
+
+
+def test_sparsify_by_magnitude_keeps_exactly_the_largest_entries(X):
+    found = sc.sparsify(X, "magnitude", keep=0.05)
+    assert found.nnz == round(0.05 * X.size)
+    assert np.abs(found.data).min() >= np.abs(X[found.toarray() == 0]).max()
+
+
+@pytest.mark.parametrize("method", ["mean", "sum", "median", "max"])
+def test_aggregate_makes_one_row_per_group(X, method):
+    groups = np.random.default_rng(1).choice(["b", "a", "c"], len(X))
+    expected = np.stack([getattr(np, method)(X[groups == g], axis=0) for g in "abc"])
+    for data in [*families(X), cut(X, 1, 9000), iter(cut(sp.csr_array(X), 8192))]:
+        found = sc.aggregate(data, groups, method)
+        assert np.allclose(dense(found), expected, atol=1e-9)
+    assert np.allclose(dense(sc.aggregate(X, None, method)), getattr(np, method)(X, axis=0))
+    assert dense(sc.aggregate(cut(X, 1, 9000), groups, method)).tobytes() == (
+        sc.aggregate(X, groups, method).tobytes())
+    frame = pd.DataFrame(X).assign(g=groups)
+    assert list(sc.aggregate(frame, "g", method).index) == ["a", "b", "c"]
+
+
+def test_wrong_arguments_name_both_sides(X):
+    for call, message in [
+        (lambda: sc.scale(X, "log"), "method is 'log'"), (lambda: sc.sparsify(X, keep=0), "keep is 0"),
+        (lambda: sc.sparsify(X, "best"), "method is 'best'"),
+        (lambda: sc.aggregate(X, [1, 2]), r"groups has shape \(2,\); the data has 20000 rows"),
+        (lambda: sc.aggregate(X, None, "mode"), "method is 'mode'"),
+        (lambda: sc.aggregate(X, "g"), "no data frame"),
+        (lambda: list(sc.scale([X, X[:, :3]])), "12 columns; another has 3"),
+        (lambda: sc.scale(X[0]), "shape"),
+        (lambda: sc.aggregate(X, None, weight=np.zeros(len(X))), "weight zero"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            call()
+    with pytest.raises(TypeError, match="not numbers"):
+        sc.scale(pd.DataFrame({"a": ["x"]}))
+
+
+# --------------------------------------------------------------------------------------------------- ridge and folds
+
+
+@pytest.mark.parametrize("rows, columns", [(200, 30), (30, 200)])
+@pytest.mark.parametrize("make", [np.asarray, sp.csr_array], ids=["dense", "sparse"])
+def test_ridge_solves_its_normal_equations(rows, columns, make):
+    rng = np.random.default_rng(0)
+    A = np.where(rng.random((rows, columns)) < 0.3, rng.standard_normal((rows, columns)), 0)
+    Y, weight = rng.standard_normal((rows, 2)), rng.integers(0, 3, rows).astype(float)
+    coef, intercept = ridge(make(A), Y, 0.7, weight)
+    residual = (Y - A @ coef.T - intercept) * weight[:, None]
+    assert np.allclose(residual.sum(axis=0), 0, atol=1e-9) and np.allclose(A.T @ residual, 0.7 * coef.T, atol=1e-9)
+
+
+def test_moments_have_the_same_bits_however_the_rows_are_cut(X):
+    Y = encode_labels(np.arange(len(X)) % 3, np.arange(3))
+    found = []
+    for sizes in ((), (1, 4096, 7000), (4095, 1)):
+        moments = Moments(12, 3)
+        for a, b in zip(cut(X, *sizes), cut(Y, *sizes)):
+            moments.add(a, b)
+        found.append(moments.solve(1.0)[0].tobytes())
+    assert len(set(found)) == 1
+
+
+def test_folds_are_stratified_and_of_even_size():
+    y = np.array(["a"] * 50 + ["b"] * 53)
+    place = folds(y, 5, 0)
+    assert np.ptp(np.bincount(place)) <= 1 and np.ptp(np.bincount(place[:50])) == 0
+    assert not np.array_equal(place, folds(y, 5, 1)) and np.array_equal(place, folds(y, 5, 0))
+
+
+# ----------------------------------------------------------------------------------------------------------- reading
+
+
+@pytest.mark.parametrize("arrow", [True, False])
+@pytest.mark.parametrize("block", [64, 4 << 20])
+def test_batches_of_a_csv_with_quotes_newlines_and_gz(tmp_path, monkeypatch, arrow, block):
+    if arrow:
+        pytest.importorskip("pyarrow")
+    else:
+        import sys
+
+        monkeypatch.setitem(sys.modules, "pyarrow", None)
+    monkeypatch.setattr(readers, "BLOCK", block)
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({"n, 1": rng.standard_normal(500).round(6), "t": [
+        'say "x"\nand, ' * int(rng.integers(0, 5)) + "é NA" for _ in range(500)], "other": 1})
+    path, packed = tmp_path / "t.csv", tmp_path / "t.csv.gz"
+    frame.to_csv(path, index=False)
+    packed.write_bytes(gzip.compress(path.read_bytes()))
+    for source in (path, packed):
+        for size in (1, 77, 500, 10_000):
+            parts = list(pl.table_batches(source, numeric=["n, 1"], text=["t"], batch_size=size, workers=2))
+            assert [len(p["t"]) for p in parts[:-1]] == [size] * (len(parts) - 1)
+            assert np.array_equal(np.concatenate([p["n, 1"] for p in parts]), frame["n, 1"])
+            assert np.concatenate([p["t"] for p in parts]).tolist() == frame["t"].tolist()
+
+
+def test_batches_of_parquet(tmp_path):
+    pytest.importorskip("pyarrow")
+    frame = pd.DataFrame({"a": np.arange(1000.0), "b": [f"x{i}" for i in range(1000)]})
+    frame.to_parquet(tmp_path / "t.parquet")
+    parts = list(pl.table_batches(tmp_path / "t.parquet", numeric=["a"], text=["b"], batch_size=300))
+    assert [len(p["a"]) for p in parts] == [300, 300, 300, 100]
+    assert np.concatenate([p["b"] for p in parts]).tolist() == frame["b"].tolist()
+
+
+def test_an_unclosed_quote_is_an_error(tmp_path):
+    (tmp_path / "t.csv").write_text('a,b\n1,"x\n' + "2,y\n" * 50)
+    with pytest.raises(pl.DataError):
+        list(pl.table_batches(tmp_path / "t.csv", numeric=["a"], text=["b"]))
+
+
+def test_reading_ahead_is_bounded_and_stops_when_the_reader_leaves():
+    produced, gate = [], threading.Event()
+
+    def items():
+        for i in range(1000):
+            produced.append(i)
+            gate.set()
+            yield i
+
+    stream = readers.prefetched(items(), 3)
+    assert next(stream) == 0
+    gate.wait(5)
+    stream.close()
+    assert len(produced) <= 6
+
+
+def test_errors_of_the_reading_thread_reach_the_caller():
+    def items():
+        yield 1
+        raise OSError("gone")
+
+    stream = readers.prefetched(items(), 2)
+    assert next(stream) == 1
+    with pytest.raises(OSError, match="gone"):
+        next(stream)
+
+
+# ------------------------------------------------------------------------------------------------------------ shards
+
+
+def shards(count=6, rows=300, wrong=()):
+    rng = np.random.default_rng(0)
+    w = rng.standard_normal(20)
+    for i in range(count):
+        A = rng.standard_normal((rows, 20))
+        y = np.where(A @ w > 0, "yes", "no")
+        yield A, y[:-1] if i in wrong else y
+
+
+@pytest.mark.parametrize("processes", [False, True])
+def test_shards_are_trained_and_validated_and_merged(processes):
+    found = sc.fit_shards(shards(), workers=2, processes=processes)
+    assert [s.shard for s in found] == list(range(6)) and all(s.accuracy > 0.8 and s.rows == 240 for s in found)
+    A, y = next(shards(1, 2000))
+    best = np.mean([s.model.score(A, y) for s in found])
+    assert sc.merge(found, "mean").score(A, y) >= best and sc.merge(found, "vote").score(A, y) >= best
+    assert sc.merge(found, "stack", X=A[:500], y=y[:500]).score(A[500:], y[500:]) >= best - 0.01
+    pruned = sc.merge(found).prune(0.5)
+    assert pruned.coef_.nnz == 10 and pruned.score(A, y) > 0.75
+
+
+def test_a_failing_shard_is_reported_and_the_others_go_on():
+    found = sc.fit_shards(shards(wrong=(2,)))
+    assert [s.ok for s in found] == [True, True, False, True, True, True]
+    assert "X has 300 rows; y has 299" in found[2].error
+    assert sc.merge(found).coef_.shape == (1, 20)
+    with pytest.raises(RuntimeError, match="every one of 2 shards failed"):
+        sc.fit_shards(shards(2, wrong=(0, 1)))
+
+
+def test_a_run_cut_short_resumes(tmp_path):
+    first = sc.fit_shards(shards(3), checkpoint=tmp_path)
+
+    def refuse():
+        model = pl.Linear()
+        model.fit = lambda *_: pytest.fail("trained again")
+        return model
+
+    again = sc.fit_shards(shards(3), refuse, checkpoint=tmp_path)
+    for a, b in zip(first, again):
+        assert a.accuracy == b.accuracy and np.array_equal(a.model.coef_, b.model.coef_)
+        assert a.model.classes_.tolist() == b.model.classes_.tolist()
+
+
+def test_models_that_saw_other_classes_merge():
+    rng = np.random.default_rng(0)
+    A = rng.standard_normal((600, 3))
+    y = A.argmax(axis=1)
+    two = y != 2
+    merged = sc.merge([pl.Linear().fit(A, y), pl.Linear().fit(A[two], y[two])])
+    assert merged.classes_.tolist() == [0, 1, 2] and merged.score(A, y) > 0.6
+
+
+def test_merging_nothing_or_other_widths_is_an_error():
+    rng = np.random.default_rng(0)
+    a, b = (pl.Linear().fit(rng.standard_normal((50, d)), np.arange(50) % 2) for d in (3, 4))
+    for call, message in [(lambda: sc.merge([]), "no model"), (lambda: sc.merge([a, b]), "4 features; another has 3"),
+                          (lambda: sc.merge([a], "stack"), "needs X and y"), (lambda: sc.merge([a], "sum"), "'sum'"),
+                          (lambda: sc.fit_shards([]), "no shards")]:
+        with pytest.raises(ValueError, match=message):
+            call()
