@@ -33,6 +33,7 @@ from ..pipeline.aggregate import aggregate
 from ..pipeline.linear import encode_labels, pick_labels, prune_linear, ridge
 from ..pipeline.scale import ColumnStatistics, by_columns, unit_length
 from ..pipeline.sparsify import column_scores, kept_columns
+from ..svd import truncated_svd
 
 __all__ = ["PrototypeClassifier", "PrunedLinearClassifier", "Scaler", "Sparsifier", "TruncatedSVD"]
 
@@ -144,8 +145,6 @@ class TruncatedSVD(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
         return self
 
     def fit_transform(self, X, y=None):
-        from ..svd import truncated_svd
-
         X = validate_data(self, X, accept_sparse="csr", dtype=_FLOATS)
         if self.energy is None and not 1 <= self.n_components <= min(X.shape):
             raise ValueError(f"n_components={self.n_components} must be from 1 to "
