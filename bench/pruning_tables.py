@@ -419,7 +419,8 @@ def main():
                         default=Path(os.environ.get("SPARSECORE_DATA", ROOT.parent / "shared/data")))
     parser.add_argument("--out", type=Path, default=ROOT / "bench/results")
     parser.add_argument("--epochs", type=int, default=12)
-    parser.add_argument("--seconds", type=float, default=3600, help="after which train, fashion and nets stop; run again to go on")
+    parser.add_argument("--seconds", type=float, default=3600,
+                        help="after which train, fashion and nets stop; run again to go on")
     parser.add_argument("--size", type=int, default=4096)
     parser.add_argument("--methods", nargs="+", default=["sparsegpt", "alps"])
     args = parser.parse_args()
