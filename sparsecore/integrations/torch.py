@@ -19,7 +19,7 @@ try:
 except ImportError as missing:
     raise ImportError("sparsecore.integrations.torch needs PyTorch: pip install 'sparsecore[torch]'") from missing
 
-from .. import ops
+from .. import _threads, ops
 from .. import pruning as pr
 from ..prepared import prepare
 from ..pruning.methods import default_pattern, resolve
@@ -29,6 +29,7 @@ from ..threshold import apply_mask
 __all__ = ["Pruner", "SparseConv2d", "SparseLinear", "calibrate", "load_pruned", "prune_with_rewinding", "shrink"]
 
 _BATCHES = (1, 8, 64, 256)
+_SMALL = 1 << 16  # outputs up to which NumPy adds the bias: torch starts its threads for more
 
 
 # ---------------------------------------------------------------- what a layer sees
@@ -315,32 +316,49 @@ class _Sparse(nn.Module):
             self._made["dense"] = torch.from_numpy(self.matrix().toarray())
         return self._made["dense"]
 
-    def _operand(self, columns):
+    def _layout(self, columns):
         """The layout for an input of this many columns: one for a vector, one for everything wider."""
         key = 1 if columns == 1 else 64
-        if key not in self._made:
-            self._made[key] = prepare(self.matrix(), columns=key)
-        return self._made[key]
+        found = self._made.get(key)
+        if found is None:
+            prepared = prepare(self.matrix(), columns=key)
+            found = self._made[key] = prepared, prepared._layout(), self.nnz, self.matrix().dtype
+        return found
 
     def _kernel(self, batch):
         """The product chosen at the measured batch nearest in ratio; sparse where nothing was measured."""
         if not self.kernels:
             return "sparse"
-        return self.kernels[min(self.kernels, key=lambda b: abs(np.log(b / max(1, batch))))]
+        chosen = self._made.get(("kernel", batch))
+        if chosen is None:
+            nearest = min(self.kernels, key=lambda b: abs(np.log(b / max(1, batch))))
+            chosen = self._made["kernel", batch] = self.kernels[nearest]
+        return chosen
 
     def product(self, X):
-        """weights @ X for a tensor X (in, columns), differentiable in X."""
-        return _Product.apply(X, self) if X.requires_grad and torch.is_grad_enabled() else self._multiply(X)
+        """weights @ X + bias for a tensor X (in, columns), differentiable in X."""
+        if X.requires_grad and torch.is_grad_enabled():
+            return _Product.apply(X, self)
+        return torch.from_numpy(self._multiply(X.detach().numpy()))
 
     def _multiply(self, X):
-        X = X.detach().numpy()
+        """weights @ X + bias (in, columns) -> (out, columns), row by row in memory."""
         columns = X.shape[1]
-        y = np.empty((self.shape[0], columns), np.result_type(X, self.values.numpy()))
-        if columns == 1:
-            ops.matmul(self._operand(1), X[:, 0], out=y[:, 0])
+        prepared, layout, nnz, dtype = self._layout(columns)
+        y = np.empty((self.shape[0], columns), np.result_type(X.dtype, dtype))
+        if X.dtype == dtype and layout.layout != "csr" and y.size:
+            # All that sc.matmul would check is known here, and for one sample the checks cost more than the product.
+            layout.matmul(X, y, _threads.resolve(None, nnz * columns))
         else:
-            ops.matmul(self._operand(columns), X, out=y)
-        return torch.from_numpy(y)
+            ops.matmul(prepared, X, out=y)
+        bias = self._made.get("bias")
+        if bias is None:
+            bias = self._made["bias"] = 0 if self.bias is None else self.bias.numpy()[:, None]
+        if y.size < _SMALL:
+            y += bias
+        elif self.bias is not None:
+            torch.from_numpy(y).add_(self.bias[:, None])
+        return y
 
     def __getstate__(self):
         return {**self.__dict__, "_made": {}}
@@ -373,7 +391,7 @@ class _Product(torch.autograd.Function):
     @staticmethod
     def forward(ctx, X, layer):
         ctx.layer = layer
-        return layer._multiply(X)
+        return torch.from_numpy(layer._multiply(X.detach().numpy()))
 
     @staticmethod
     def backward(ctx, grad):
@@ -392,14 +410,13 @@ class SparseLinear(_Sparse):
     def forward(self, x):
         if x.shape[-1] != self.shape[1]:
             raise ValueError(f"x has {x.shape[-1]} features; the layer has {self.shape[1]} columns")
-        rows = x.reshape(-1, x.shape[-1])
+        flat = x.ndim == 2
+        rows = x if flat else x.reshape(-1, x.shape[-1])
         if self._kernel(rows.shape[0]) == "dense":
             return F.linear(x, self._dense(), self.bias)
         # Features go down, samples across: the outcome of one sparse layer is what the next one reads, untransposed.
-        y = self.product(rows.T)
-        if self.bias is not None:
-            y += self.bias[:, None]
-        return y.T.reshape(*x.shape[:-1], self.shape[0])
+        y = self.product(rows.T).T
+        return y if flat else y.reshape(*x.shape[:-1], self.shape[0])
 
     def extra_repr(self):
         return f"in_features={self.shape[1]}, out_features={self.shape[0]}, nnz={self.nnz}"
@@ -433,8 +450,6 @@ class SparseConv2d(_Sparse):
         else:
             patches = F.unfold(x, self.kernel_size, self.dilation, self.padding, self.stride)
         y = torch.stack([self.product(image) for image in patches])
-        if self.bias is not None:
-            y += self.bias[:, None]
         return y.reshape(x.shape[0], self.shape[0], height, width)
 
     def extra_repr(self):
@@ -442,7 +457,7 @@ class SparseConv2d(_Sparse):
 
 
 def _measure(dense, sparse, batches, size):
-    """{batch: {"dense": seconds, "sparse": seconds}}, medians of interleaved runs."""
+    """{batch: {"dense": seconds, "sparse": seconds}}, the least of interleaved runs."""
     times = {}
     generator = torch.Generator().manual_seed(0)
     for batch in batches:
@@ -465,7 +480,8 @@ def _measure(dense, sparse, batches, size):
                 if turn >= 8 and time.perf_counter() - started > 0.3:
                     break
         # The first turns build layouts and wake threads.
-        times[batch] = {kind: float(np.median(seconds[2:])) for kind, (_, _, seconds) in runs.items()}
+        # The least time: medians on a busy machine are of what else runs.
+        times[batch] = {kind: min(seconds[2:]) for kind, (_, _, seconds) in runs.items()}
     return times
 
 
