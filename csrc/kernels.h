@@ -187,7 +187,18 @@ struct sc_tall_kernels {
                       void *T);
 };
 
+/* Rows stored as bits or as positions in groups. */
+struct sc_storage_kernels {
+    int64_t (*columns_of_words)(const uint64_t *words, int64_t n, int32_t *out, int64_t room);
+    void (*columns_of_positions)(const uint8_t *packed, int64_t count, int64_t keep, int64_t group, int bits,
+                                 int32_t *out);
+    void (*positions_of_words)(const uint64_t *words, int64_t n, int64_t group, int bits, uint8_t *packed,
+                               int64_t bytes);
+    void (*words_of_columns[SC_NIDX])(const void *indices, int64_t p0, int64_t p1, int64_t cols, uint64_t *words);
+};
+
 #define SC_FAMILIES(X) \
+    X(storage)         \
     X(select)          \
     X(threshold)       \
     X(check)           \

@@ -203,6 +203,25 @@ struct sc_sink {
 int sc_select(const sc_dense *W, size_t size, const struct sc_rule *rule, const struct sc_sink *sink, int threads,
               int64_t *count, int64_t *tied);
 
+/* Values row by row, and where they are: one bit for each element (words, rows x ceil(cols / 64)), or for each value
+ * its position in its group (positions, `bits` wide, rows of row_bytes); cols < 2^31. */
+typedef struct {
+    int64_t rows, cols, nnz;
+    const int64_t *indptr;           /* null: per_row values in every row */
+    const uint64_t *words;           /* null: positions */
+    const uint8_t *positions;
+    int64_t per_row, keep, group, row_bytes;
+    int bits;
+    const void *data;
+    enum sc_val val;
+} sc_storage;
+
+int sc_storage_columns(const sc_storage *S, int32_t *columns, int threads);     /* the column of every value */
+int sc_storage_words(const sc_csr *A, uint64_t *words, int threads);            /* the bits of a CSR matrix */
+void sc_storage_positions(const sc_storage *S, const uint64_t *words, uint8_t *positions, int threads);
+/* C = S @ X; rows of X and C are contiguous */
+int sc_storage_matmul(const sc_storage *S, const sc_dense *X, const sc_dense *C, int threads);
+
 /* ---- pieces of the truncated SVD ------------------------------------------------------------- */
 /* Tall real matrices of n rows in panels of 8 columns: element (i, 8 p + c) at p * 8 n + 8 i + c.  C and Q likewise. */
 /* C = V.T @ W */

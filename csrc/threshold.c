@@ -153,7 +153,7 @@ static int do_part(const struct job *j, struct scratch *s, int64_t k)
         if (!sink->indptr) continue;
         if (entire && sink->data) {
             char *indices = sink->indices;
-            at += kernels->compact[sink->wide][j->log_size](
+            at += kernels->compact[sink->wide && indices][j->log_size](
                 bits, n, panel.data + i * panel.stride, q.c0, (char *)sink->data + (size_t)at * j->size,
                 indices ? indices + at * (sink->wide ? 8 : 4) : 0, end - at);
         } else {

@@ -15,6 +15,7 @@ from ._config import show_config  # noqa: E402
 from ._threads import get_num_threads, set_num_threads, threads  # noqa: E402
 from .ops import *  # noqa: E402, F403
 from .prepared import Prepared, prepare  # noqa: E402
+from .storage import NM, Bitmask  # noqa: E402
 from .svd import RowBlocks, SVDResult, truncated_svd  # noqa: E402
 from .threshold import (  # noqa: E402
     apply_mask,
@@ -30,7 +31,7 @@ __all__ = [
     "Prepared", "prepare", "get_num_threads", "set_num_threads", "show_config", "threads",
     "RowBlocks", "SVDResult", "truncated_svd",
     *_ops.__all__,
-    "apply_mask", "block_mask", "kth_magnitude", "nm_mask", "threshold", "topk", "topk_mask",
+    "NM", "Bitmask", "apply_mask", "block_mask", "kth_magnitude", "nm_mask", "threshold", "topk", "topk_mask",
 ]
 
 

@@ -288,3 +288,68 @@ def check_large():
         want = np.zeros(groups.shape, bool)
         np.put_along_axis(want, np.argsort(-np.abs(groups), axis=2, kind="stable")[..., :2], True, axis=2)
         assert (sc.nm_mask(W[:, :1000], keep=2, group=4) == want.reshape(151, 1000)).all()
+
+
+# ---- storage -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64, np.complex64])
+@pytest.mark.parametrize("shape", [(0, 5), (5, 0), (1, 3), (37, 53), (20, 64), (40, 1000)])
+def test_bitmask_goes_to_and_from_and_multiplies(rng, dtype, shape):
+    W = make(rng, shape, dtype, "few" if dtype == np.float16 else "normal")
+    W[rng.random(shape) < 0.6] = 0
+    B = sc.Bitmask.from_dense(W)
+    same_csr(B.tocsr(), W, W != 0)
+    np.testing.assert_array_equal(B.todense(), W)
+    if dtype != np.float16:
+        A = sp.csr_array(W)
+        C = sc.Bitmask.from_csr(A)
+        assert (C.words == B.words).all() and (C.data == B.data).all() and (C.indptr == B.indptr).all()
+    for n in (None, 1, 5, 40):
+        X = rng.standard_normal((shape[1],) + (() if n is None else (n,))).astype(np.float32).astype(dtype)
+        want = sc.matmul(B.tocsr(), X)
+        for threads in (1, 2, 3):
+            got = sc.matmul(B, X, threads=threads)
+            assert got.dtype == want.dtype
+            np.testing.assert_allclose(got, want, rtol=1e-2 if dtype == np.float16 else 1e-5, atol=1e-4)
+        np.testing.assert_array_equal(sc.matmul(B, np.asfortranarray(X)), sc.matmul(B, X))
+    Y = np.ones((2, shape[0]), dtype)
+    np.testing.assert_allclose(Y @ B, sc.matmul(Y, B.tocsr()))
+
+
+@pytest.mark.parametrize("keep,group", [(2, 4), (1, 4), (4, 8), (1, 2), (3, 5), (5, 16), (7, 40)])
+@pytest.mark.parametrize("shape", [(0, 5), (5, 0), (1, 3), (30, 64), (37, 53), (20, 1003)])
+def test_nm_goes_to_and_from_and_multiplies(rng, keep, group, shape):
+    for dtype in (np.float32, np.float64):
+        W = make(rng, shape, dtype)
+        mask = sc.nm_mask(W, keep=keep, group=group)
+        S = sc.NM.from_dense(W, keep=keep, group=group)
+        same_csr(S.tocsr(), W, mask)
+        X = rng.standard_normal((shape[1], 6)).astype(dtype)
+        np.testing.assert_allclose(sc.matmul(S, X), np.where(mask, W, 0) @ X, rtol=1e-4, atol=1e-4)
+        np.testing.assert_allclose(S @ X[:, 0], np.where(mask, W, 0) @ X[:, 0], rtol=1e-4, atol=1e-4)
+        again = sc.NM.from_csr(sp.csr_array(np.where(mask, W, 0)), keep=keep, group=group)
+        assert (again.positions == S.positions).all() and (again.data == S.data).all()
+        if mask.size > 100 and keep < group:
+            with pytest.raises(ValueError, match="more than"):
+                sc.NM.from_csr(sp.csr_array(W), keep=keep, group=group)
+
+
+def test_nm_in_float32_takes_2_125_bytes():
+    assert sc.NM.from_dense(np.ones((8, 64), np.float32), keep=2, group=4).nbytes == 2.125 * 8 * 64
+
+
+def test_wrong_storage_is_an_error():
+    B = sc.Bitmask.from_dense(np.eye(5))
+    with pytest.raises(ValueError, match="x has length 4; A has 5 columns"):
+        B @ np.zeros(4)
+    with pytest.raises(ValueError, match=r"words has shape \(5, 1\); 6 x 5 elements need \(6, 1\)"):
+        sc.Bitmask((6, 5), B.words, B.indptr, B.data)
+    for indptr in ([0, 2, 2, 3, 4, 5], [0, 1, 2, 3, 4, 9], [0, -1, 2, 3, 4, 5], [0, 7, 2, 3, 4, 5]):
+        with pytest.raises(ValueError, match="indptr does not rise"):
+            sc.Bitmask((5, 5), B.words, indptr, B.data) @ np.zeros(5)
+    S = sc.NM.from_dense(np.ones((2, 6)), keep=2, group=4)
+    with pytest.raises(ValueError, match="data has 5 values; 2 rows of 6 columns keep 6"):
+        sc.NM((2, 6), 2, 4, S.positions, S.data[:5])
+    with pytest.raises(ValueError, match="outside the matrix"):
+        sc.NM((2, 6), 2, 4, np.full_like(S.positions, 255), S.data) @ np.zeros(6)

@@ -9,7 +9,7 @@ static int64_t SC_PASTE(SC_PASTE(compact, INAME), SIZE)(const uint64_t *bits, in
     int64_t at = 0, w = 0;
 #if SC_LEVEL >= 512 && SIZE >= 2 && SIZE <= 8
 #define C(name) SC_PASTE(name, CNAME)
-    for (; sizeof(IDX) == 4 && data && indices && w * 64 + 64 <= n; w++) {
+    for (; sizeof(IDX) == 4 && data && w * 64 + 64 <= n; w++) {
         uint64_t word = bits[w];
         if (!word) continue;
         if (at + 64 + __builtin_popcountll(word) > room) break;
@@ -19,7 +19,7 @@ static int64_t SC_PASTE(SC_PASTE(compact, INAME), SIZE)(const uint64_t *bits, in
         for (int j = 0; j < 64; j += C(NLANES)) {
             __mmask16 m = C(NLANES) == 16 ? (__mmask16)word : (__mmask16)(word & 0xff);
             C(store)(data + at, C(squeeze)(m, C(load)(from + j)));
-            _mm512_storeu_si512(indices + at, _mm512_maskz_compress_epi32(m, column));
+            if (indices) _mm512_storeu_si512(indices + at, _mm512_maskz_compress_epi32(m, column));
             at += _mm_popcnt_u32(m);
             word >>= C(NLANES);
             column = _mm512_add_epi32(column, _mm512_set1_epi32(C(NLANES)));

@@ -72,3 +72,68 @@ def select(cnp.ndarray W, int kind, uint64_t key=0, int64_t ties=0, int64_t keep
     if status != SC_IS_NAN:
         check(status)
     return status, count, tied
+
+
+# ---- storage ---------------------------------------------------------------------------------------------------------
+
+cdef extern from "sparsecore.h" nogil:
+    ctypedef struct sc_storage:
+        int64_t rows, cols, nnz
+        const int64_t *indptr
+        const uint64_t *words
+        const uint8_t *positions
+        int64_t per_row, keep, group, row_bytes
+        int bits
+        const void *data
+        int val
+    int sc_storage_columns(const sc_storage *, int *, int)
+    int sc_storage_words(const sc_csr *, uint64_t *, int)
+    void sc_storage_positions(const sc_storage *, const uint64_t *, uint8_t *, int)
+    int sc_storage_matmul(const sc_storage *, const sc_dense *, const sc_dense *, int)
+
+cdef int storage_view(sc_storage *S, tuple storage) except -1:
+    """A C view of a Bitmask (indptr, words) or an NM (positions; layout: keep, group, bits, per_row, row_bytes)."""
+    cdef cnp.ndarray data
+    shape, data, indptr, words, positions, layout = storage
+    S.rows, S.cols = shape
+    S.nnz = data.shape[0]
+    S.data, S.val = cnp.PyArray_DATA(data), value_code(data)
+    S.indptr, S.words = <const int64_t *>address(indptr), <const uint64_t *>address(words)
+    S.positions = <const uint8_t *>address(positions)
+    S.keep, S.group, S.bits, S.per_row, S.row_bytes = layout
+    return 0
+
+def storage_columns(storage, cnp.ndarray columns, int threads):
+    cdef sc_storage S
+    cdef int status
+    storage_view(&S, storage)
+    with nogil:
+        status = sc_storage_columns(&S, <int *>cnp.PyArray_DATA(columns), threads)
+    check(status)
+
+def storage_words(shape, indptr, indices, data, cnp.ndarray words, int threads):
+    cdef sc_csr A
+    cdef int status
+    csr_view(&A, shape, indptr, indices, data)
+    with nogil:
+        status = sc_storage_words(&A, <uint64_t *>cnp.PyArray_DATA(words), threads)
+    check_matrix(status, &A, threads)
+
+def storage_positions(storage, cnp.ndarray words, cnp.ndarray positions, int threads):
+    cdef sc_storage S
+    storage_view(&S, storage)
+    with nogil:
+        sc_storage_positions(&S, <const uint64_t *>cnp.PyArray_DATA(words),
+                             <uint8_t *>cnp.PyArray_DATA(positions), threads)
+
+def storage_matmul(storage, cnp.ndarray X, cnp.ndarray C, int threads):
+    """C = S @ X for 2-D X and C with contiguous rows."""
+    cdef sc_storage S
+    cdef sc_dense x, c
+    cdef int status
+    storage_view(&S, storage)
+    dense_view(&x, X)
+    dense_view(&c, C)
+    with nogil:
+        status = sc_storage_matmul(&S, &x, &c, threads)
+    check(status)

@@ -1,0 +1,117 @@
+/* Products with Bitmask and N:M storage: the column numbers of a few rows at a time are decoded into a scratch that
+ * stays in cache, and the kernel of the plain product runs on those rows.  Same values in the same order: same bits as
+ * the product with the CSR matrix. */
+#include "select.h"
+
+#define PART_ENTRIES 8192
+
+static int64_t start(const sc_storage *S, int64_t r) { return S->indptr ? S->indptr[r] : r * S->per_row; }
+
+/* Rows of a part. */
+static int64_t part_rows(const sc_storage *S)
+{
+    int64_t mean = S->nnz / SC_MAX(1, S->rows) + 1;
+    return SC_MAX(1, SC_MIN(PART_ENTRIES / mean, 1024));
+}
+
+/* columns[0:], pointers[0:] of rows r0..r1 counted from their first entry */
+static int decode(const sc_storage *S, int64_t r0, int64_t r1, int32_t *columns, int32_t *pointers)
+{
+    const struct sc_kernels *k = sc_kernels();
+    int64_t p0 = start(S, r0), p1 = start(S, r1);
+    for (int64_t r = r0; r < r1; r++) {
+        int64_t p = start(S, r), n = start(S, r + 1) - p;
+        pointers[r - r0] = (int32_t)(p - p0);
+        if (n < 0 || p < p0 || p + n > p1) return SC_BAD_INDPTR;
+        if (S->words) {
+            if (k->storage->columns_of_words(S->words + r * ((S->cols + 63) / 64), S->cols, columns + (p - p0), n) != n)
+                return SC_BAD_INDPTR;
+        } else {
+            k->storage->columns_of_positions(S->positions + r * S->row_bytes, n, S->keep, S->group, S->bits,
+                                             columns + (p - p0));
+        }
+    }
+    pointers[r1 - r0] = (int32_t)(p1 - p0);
+    return S->words || k->check->within[SC_I32](columns, 0, p1 - p0, S->cols) ? SC_OK : SC_BAD_INDEX;
+}
+
+/* The most entries of a part, or -1 where indptr does not rise from 0 to nnz. */
+static int64_t largest_part(const sc_storage *S, int64_t height)
+{
+    int64_t most = 0;
+    if (start(S, 0) != 0 || start(S, S->rows) != S->nnz) return -1;
+    for (int64_t r = 0; r < S->rows; r += height) {
+        int64_t p0 = start(S, r), p1 = start(S, SC_MIN(r + height, S->rows));
+        if (p0 < 0 || p1 < p0 || p1 > S->nnz || p1 - p0 > INT32_MAX) return -1;
+        most = SC_MAX(most, p1 - p0);
+    }
+    return most;
+}
+
+int sc_storage_columns(const sc_storage *S, int32_t *columns, int threads)
+{
+    int64_t height = part_rows(S);
+    int status = largest_part(S, height) < 0 ? SC_BAD_INDPTR : SC_OK;
+    int32_t *pointers = sc_alloc((height + 1) * threads, sizeof *pointers);
+    if (!pointers) status = SC_NO_MEMORY;
+    if (status == SC_OK) {
+#pragma omp parallel for num_threads(threads) schedule(static) if (threads > 1)
+        for (int64_t r = 0; r < S->rows; r += height)
+            sc_report(&status, decode(S, r, SC_MIN(r + height, S->rows), columns + start(S, r),
+                                      pointers + sc_slot() * (height + 1)));
+    }
+    sc_free(pointers);
+    return status;
+}
+
+int sc_storage_matmul(const sc_storage *S, const sc_dense *X, const sc_dense *C, int threads)
+{
+    const struct sc_product_kernels *k = sc_kernels()->product;
+    int64_t height = part_rows(S), most = largest_part(S, height);
+    if (most < 0) return SC_BAD_INDPTR;
+    size_t acc = sc_acc_size(S->val), size = sc_val_size(S->val);
+    int32_t *columns = sc_alloc(most * threads, sizeof *columns);
+    int32_t *pointers = sc_alloc((height + 1) * threads, sizeof *pointers);
+    int status = columns && pointers ? SC_OK : SC_NO_MEMORY;
+    if (status == SC_OK) {
+#pragma omp parallel for num_threads(threads) schedule(dynamic, 4) if (threads > 1)
+        for (int64_t r = 0; r < S->rows; r += height) {
+            int64_t r1 = SC_MIN(r + height, S->rows), slot = sc_slot();
+            int32_t *mine = columns + slot * most, *ptr = pointers + slot * (height + 1);
+            int found = decode(S, r, r1, mine, ptr);
+            sc_csr A = {r1 - r, S->cols, start(S, r1) - start(S, r), ptr, mine,
+                        (const char *)S->data + (size_t)start(S, r) * size, S->val, SC_I32};
+            char *c = (char *)C->data + (size_t)(r * C->row_stride) * acc;
+            if (found != SC_OK) sc_report(&status, found);
+            else if (C->cols == 1) k->spmv[S->val][SC_I32](&A, 0, r1 - r, X->data, c, 0);
+            else k->spmm[S->val][SC_I32](&A, 0, r1 - r, X->data, X->row_stride, c, C->row_stride, C->cols, 0);
+        }
+    }
+    sc_free(columns);
+    sc_free(pointers);
+    return status;
+}
+
+int sc_storage_words(const sc_csr *A, uint64_t *words, int threads)
+{
+    int64_t line = (A->cols + 63) / 64, parts = sc_parts(A, SC_PANEL);
+    int status = SC_OK;
+#pragma omp parallel for num_threads(threads) schedule(dynamic, 1) if (threads > 1)
+    for (int64_t k = 0; k < parts; k++) {
+        int64_t r0 = sc_cut(A, k, parts), r1 = sc_cut(A, k + 1, parts);
+        int found = sc_check_rows(A, r0, r1);
+        for (int64_t r = r0; r < r1 && found == SC_OK; r++)
+            sc_kernels()->storage->words_of_columns[A->idx](A->indices, sc_ptr(A, r), sc_ptr(A, r + 1), A->cols,
+                                                            words + r * line);
+        sc_report(&status, found);
+    }
+    return status;
+}
+
+void sc_storage_positions(const sc_storage *S, const uint64_t *words, uint8_t *positions, int threads)
+{
+#pragma omp parallel for num_threads(threads) schedule(static) if (threads > 1)
+    for (int64_t r = 0; r < S->rows; r++)
+        sc_kernels()->storage->positions_of_words(words + r * ((S->cols + 63) / 64), S->cols, S->group, S->bits,
+                                                  positions + r * S->row_bytes, S->row_bytes);
+}
