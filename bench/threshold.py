@@ -148,7 +148,6 @@ def cases(smoke=False, threads=2):
         "sparsecore": lambda: (sc.nm_mask(W, keep=2, group=4), W),
         "numpy": lambda: (two_of_four_numpy(W), W),
         "torch": torch_two_of_four})
-    del D, TD
     for matrix, V in inputs[1:]:
         yield case("k-th magnitude", {
             "sparsecore": lambda V=V: sc.kth_magnitude(V, k),
@@ -156,13 +155,11 @@ def cases(smoke=False, threads=2):
         yield case("top-k mask", {
             "sparsecore": lambda V=V: (sc.topk_mask(V, k), V),
             "numpy.argpartition": lambda V=V: (global_mask_numpy(V, k), V)}, matrix=matrix)
-    del inputs
     large = rng.standard_normal(10**5 if smoke else 10**8, np.float32)
     yield case("k-th magnitude", {
         "sparsecore": lambda: sc.kth_magnitude(large, large.size // KEEP),
         "numpy.partition": lambda: np.partition(np.abs(large), -(large.size // KEEP))[-(large.size // KEEP)]},
         matrix="10^8 values", bytes=large.nbytes)
-    del large
     multiply = rng.standard_normal((shape[1], 32), np.float32)
     N = sc.NM.from_dense(W, keep=2, group=4)
     half = N.tocsr()

@@ -13,7 +13,6 @@
 #define BINS 2048
 #define POOL_BYTES (800 << 10)  /* candidates, for each thread; less beside a buffer for gathered rows */
 #define POOL_BYTES_BESIDE (128 << 10)
-#define NEST_BYTES (SC_PART_BYTES + 1024)   /* candidates of one part, before they go to the pool */
 #define MOST_SAMPLES (240 << 10)
 
 int sc_key_width(enum sc_val val)
@@ -225,7 +224,8 @@ struct pass {
     int width;
     uint64_t lo, hi;
     int shift;
-    char *pool, *nests;
+    char *pool, *nests;       /* nests: the candidates of one part of each thread, before they go to the pool */
+    int64_t nest_bytes;
     int64_t all;              /* keys that the pool holds */
     _Atomic int64_t kept;     /* that it should hold */
     int64_t *bins;
@@ -237,11 +237,11 @@ static void visit_bracket(void *self, int slot, const void *x, int64_t n)
     struct pass *p = self;
     struct sc_bracket *b = &p->b[slot];
     size_t size = (size_t)2 << p->width;
-    char *nest = p->nests + (size_t)slot * NEST_BYTES;
+    char *nest = p->nests + slot * p->nest_bytes;
     for (int64_t i = 0, most = SC_PART_BYTES / (int64_t)size; i < n; i += most) {
         b->kept = 0;
         sc_kernels()->select->bracket[p->width]((const char *)x + (size_t)i * size, SC_MIN(most, n - i), p->lo, p->hi, nest,
-                                                NEST_BYTES / (int64_t)size, b);
+                                                p->nest_bytes / (int64_t)size, b);
         if (b->kept == 0) continue;
         int64_t at = atomic_fetch_add(&p->kept, b->kept);
         if (at < p->all) memcpy(p->pool + (size_t)at * size, nest, (size_t)SC_MIN(b->kept, p->all - at) * size);
@@ -415,8 +415,13 @@ int sc_kth_key(const sc_dense *W, int64_t n, int64_t k, int threads, uint64_t *k
     struct sc_bracket *counts = sc_alloc(threads, sizeof *counts);
     int gather = 0;
     for (int64_t i = 0; i < n; i++) gather |= flat(W[i]).col_stride != 1;
-    int64_t pool_bytes = gather ? POOL_BYTES_BESIDE : POOL_BYTES;
-    char *pool = sc_alloc(threads, (size_t)pool_bytes), *nests = sc_alloc(threads, NEST_BYTES), *packs = sc_alloc(threads, gather ? SC_PACK_BYTES : 64);
+    int64_t total = 0, most = gather ? POOL_BYTES_BESIDE : POOL_BYTES;
+    for (int64_t i = 0; i < n; i++) total += W[i].rows * W[i].cols;
+    /* Fresh scratch costs page faults: small arrays take little. */
+    int64_t pool_bytes = SC_MIN(most, SC_MAX(16384, total / 2 * (int64_t)size));
+    int64_t nest_bytes = SC_MIN(SC_PART_BYTES, total * (int64_t)size) + 1024;
+    char *pool = sc_alloc(threads, (size_t)pool_bytes), *nests = sc_alloc(threads, (size_t)nest_bytes);
+    char *packs = sc_alloc(threads, gather ? SC_PACK_BYTES : 64);
     int status = p.W && p.cuts && p.first && begin && bins && counts && pool && nests && packs ? SC_OK : SC_NO_MEMORY;
     for (int64_t i = 0; i < n && status == SC_OK; i++) {
         if (W[i].val != W[0].val) status = SC_BAD_TYPE;
@@ -431,8 +436,8 @@ int sc_kth_key(const sc_dense *W, int64_t n, int64_t k, int threads, uint64_t *k
     }
     if (status == SC_OK && (k < 1 || k > p.values)) status = SC_BAD_SHAPE;
     struct sc_found f = {0, 0, 0};
-    struct pass pass = {.width = p.width, .pool = pool, .nests = nests, .all = pool_bytes * threads / (int64_t)size,
-                        .bins = bins, .b = counts};
+    struct pass pass = {.width = p.width, .pool = pool, .nests = nests, .nest_bytes = nest_bytes, .bins = bins,
+                        .all = pool_bytes * threads / (int64_t)size, .b = counts};
     if (status == SC_OK) status = kth(&p, begin, k, threads, &pass, gather ? packs : 0, &f);
     *key = f.key;
     *above = f.above;
