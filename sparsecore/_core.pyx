@@ -3,7 +3,7 @@
 coerced and checked the arguments (_args) and chosen the threads (_threads)."""
 
 cimport cython
-from cpython.exc cimport PyErr_CheckSignals
+from cpython.exc cimport PyErr_Occurred
 from libc.stdint cimport int64_t
 
 import numpy as np
@@ -48,9 +48,12 @@ cdef extern from "sparsecore.h" nogil:
 
 # ---- status ------------------------------------------------------------------------------------------------------
 
+cdef extern from "Python.h":
+    int check_signals "PyErr_CheckSignals"() noexcept     # cpython.exc's own would print and drop what a handler raised
+
 cdef int poll_signals() noexcept with gil:
     # The pending exception (KeyboardInterrupt, or what a handler raised) stays set; check() lets it through.
-    return PyErr_CheckSignals()
+    return check_signals()
 
 sc_set_poll(poll_signals)
 
@@ -61,8 +64,8 @@ cdef int check(int status) except -1:
     """Raises the exception of a status code."""
     if status == SC_OK:
         return 0
-    if status == SC_INTERRUPTED:
-        PyErr_CheckSignals()
+    if status == SC_INTERRUPTED and PyErr_Occurred() != NULL:
+        return -1
     raise EXCEPTIONS.get(status, ValueError)(sc_status_message(status).decode())
 
 cdef int check_matrix(int status, const sc_csr *A, int threads) except -1:

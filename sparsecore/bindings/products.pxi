@@ -32,7 +32,7 @@ def spmm(shape, indptr, indices, data, cnp.ndarray X, cnp.ndarray C, bint transp
     check_matrix(status, &A, threads)
 
 
-# ---- small products: one C call, no Python in between ------------------------------------------------------------
+# ---- ordinary products: one C call, no Python in between ---------------------------------------------------------
 # A product of a thousand entries takes a microsecond; the general way through _args would take ten.
 
 from scipy.sparse import csc_array, csc_matrix, csr_array, csr_matrix
@@ -47,15 +47,24 @@ cdef inline int index_width(cnp.ndarray a):
     """4 or 8 for int32 and int64, else 0"""
     return a.descr.itemsize if a.descr.kind == b'i' and a.descr.itemsize >= 4 else 0
 
-def small_product(A, B, int64_t most):
-    """A @ B for a CSR or CSC `A` and a dense `B` of one type, in the shapes everybody uses, on one thread; None where
-    anything is out of the ordinary or the work is over `most` multiply-adds: the general way answers, or explains."""
+cdef int product(const sc_csr *A, const sc_dense *X, const sc_dense *C, void *x, void *y, bint by_columns, int ndim,
+                 int threads) noexcept nogil:
+    if ndim == 2:
+        return sc_spmm_t(A, X, C, threads) if by_columns else sc_spmm(A, X, C, threads)
+    return sc_spmv_t(A, x, y, threads) if by_columns else sc_spmv(A, x, y, threads)
+
+def ordinary_product(A, B, int64_t serial, resolve):
+    """A @ B for a CSR or CSC `A` and a dense `B` of one type, in the shapes everybody uses; None where anything is out
+    of the ordinary: the general way answers, or explains.  More than `serial` multiply-adds ask `resolve` for threads."""
     cdef sc_csr view
     cdef sc_dense X, C
+    cdef void *x
+    cdef void *y
+    cdef bint columns, brief
     cdef cnp.ndarray indptr, indices, data, dense, result
     cdef cnp.npy_intp shape[2]
     cdef int64_t first, last
-    cdef int ndim, kind, wide, status
+    cdef int ndim, kind, wide, status, threads = 1
     by_columns = STORED_BY_COLUMNS.get(type(A))
     if by_columns is None or type(B) is not np.ndarray:
         return None
@@ -90,20 +99,21 @@ def small_product(A, B, int64_t most):
     last = (<int *>indptr_data)[view.rows] if wide == 4 else (<int64_t *>indptr_data)[view.rows]
     if first != 0 or last < 0 or last > indices.shape[0] or last > data.shape[0]:
         return None
-    if last + view.rows + view.cols > most or (last + view.rows + view.cols) * shape[1] > most:
-        return None
+    brief = (<double>last + view.rows + view.cols) * shape[1] < serial
+    if not brief:
+        threads = resolve()
     view.nnz = last
     view.indptr, view.indices, view.data = indptr_data, cnp.PyArray_DATA(indices), cnp.PyArray_DATA(data)
     result = cnp.PyArray_EMPTY(ndim, shape, dense.descr.type_num, 0)
-    if ndim == 1:
-        if by_columns:
-            status = sc_spmv_t(&view, cnp.PyArray_DATA(dense), cnp.PyArray_DATA(result), 1)
-        else:
-            status = sc_spmv(&view, cnp.PyArray_DATA(dense), cnp.PyArray_DATA(result), 1)
-    else:
+    x, y, columns = cnp.PyArray_DATA(dense), cnp.PyArray_DATA(result), by_columns
+    if ndim == 2:
         dense_view(&X, dense)
         dense_view(&C, result)
-        status = sc_spmm_t(&view, &X, &C, 1) if by_columns else sc_spmm(&view, &X, &C, 1)
+    if brief:
+        status = product(&view, &X, &C, x, y, columns, ndim, 1)
+    else:
+        with nogil:
+            status = product(&view, &X, &C, x, y, columns, ndim, threads)
     if status != SC_OK:
-        check_matrix(status, &view, 1)
+        check_matrix(status, &view, threads)
     return result

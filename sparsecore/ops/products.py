@@ -37,7 +37,7 @@ def matmul(A, B, *, out=None, threads=None):
     array([8., 3.])
     """
     if out is None and threads is None:
-        result = _core.small_product(A, B, _threads.CROSSOVER)
+        result = _core.ordinary_product(A, B, _threads.CROSSOVER, _threads.resolve)
         if result is not None:
             return result
     if hasattr(A, "__sparse_matmul__"):
