@@ -6,7 +6,7 @@ import scipy.linalg as sl
 import scipy.sparse as sp
 import scipy.sparse.linalg as spl
 
-from .operators import Dense, Operator, Sparse
+from .operators import Dense, Operator, Sparse, into
 from .panels import pack, unpack
 
 
@@ -76,8 +76,8 @@ class Inverse(Operator):
         except RuntimeError:
             raise ValueError("which='SM': A is singular, so its smallest singular values are 0") from None
 
-    def _mul(self, X):
-        return pack(self.lu.solve(unpack(X)))
+    def _mul(self, X, out=None):
+        return into(out, pack(self.lu.solve(unpack(X))))
 
-    def _tmul(self, Y):
-        return pack(self.lu.solve(unpack(Y), trans="H"))
+    def _tmul(self, Y, out=None):
+        return into(out, pack(self.lu.solve(unpack(Y), trans="H")))

@@ -92,18 +92,16 @@ def lanczos(op, want, start, capacity, rng, threads):
 
     V[:t] = start
     panels.orthonormalise(V[:t], [], rng, 1.0, threads)
-    P = op.mul(V[:t])
+    P = op.mul(V[:t], U[:t])
     scale = float(panels.norms(P).max())
     R = panels.orthonormalise(P, [], rng, scale, threads, 1e-3)
-    U[:t] = P
     B[: t * WIDTH, : t * WIDTH] = R
     w = t                       # panels of the basis
     history, next_check = [], keep + t
     while True:
-        Z = op.tmul(U[w - t : w])
+        Z = op.tmul(U[w - t : w], V[w : w + t])
         panels.project([V[:w]], Z, threads)
         S = panels.orthonormalise(Z, [V[:w]], rng, scale, threads)
-        V[w : w + t] = Z
         spent = op.passes + 3 >= want.max_passes
         full = w + t > capacity
         if full or spent or w >= next_check:
@@ -149,10 +147,9 @@ def lanczos(op, want, start, capacity, rng, threads):
             next_check, base, w = p + 2 * t, 0, p
         else:
             F, base = S, w - t
-        P = op.mul(V[w : w + t])
+        P = op.mul(V[w : w + t], U[w : w + t])
         panels.subtract(U[base:w], F.conj().T, P, threads)
         R = panels.orthonormalise(P, [U[:w]], rng, scale, threads, 1e-3)
-        U[w : w + t] = P
         B[base * WIDTH : w * WIDTH, w * WIDTH : (w + t) * WIDTH] = F.conj().T
         B[w * WIDTH : (w + t) * WIDTH, w * WIDTH : (w + t) * WIDTH] = R
         w += t
@@ -218,7 +215,7 @@ def _safeguard(op, V, U, after, last, s, want, rng, scale, threads):
         Q = P
         if q == room:
             break
-        Z = op.tmul(Q)
+        Z = op.tmul(Q, G[q : q + 1])
         bases = [V, G[:q]]
         panels.project(bases, Z, threads)
         S = panels.orthonormalise(Z, bases, rng, scale, threads)
@@ -227,7 +224,6 @@ def _safeguard(op, V, U, after, last, s, want, rng, scale, threads):
             # Decided: the largest value, even with what its residual leaves open, is none of the wanted.
             if theta[0] ** 2 + np.linalg.norm(S @ X[here, 0]) ** 2 <= s[k - 1] ** 2:
                 break
-        G[q : q + 1] = Z
     G = G[:q]
     _, theta, Yh = np.linalg.svd(T[: q * WIDTH, : q * WIDTH])
     above = theta**2 > s[k - 1] ** 2 + 0.01 * want.tol * following**2 + 100 * np.finfo(V.dtype).eps * s[0] ** 2

@@ -53,15 +53,15 @@ class Operator:
         """The values of A as an iterator of one-dimensional arrays, or None where that would cost a pass."""
         return None
 
-    def mul(self, X):
+    def mul(self, X, out=None):
         self.passes += 1
         self.matvecs += X.shape[0] * WIDTH
-        return self._mul(X)
+        return self._mul(X, out)
 
-    def tmul(self, Y, passes=1):
+    def tmul(self, Y, out=None, passes=1):
         self.passes += passes
         self.matvecs += Y.shape[0] * WIDTH
-        return self._tmul(Y)
+        return self._tmul(Y, out)
 
 
 class Transposed(Operator):
@@ -74,6 +74,14 @@ class Transposed(Operator):
 
     passes = property(lambda self: self.op.passes)
     matvecs = property(lambda self: self.op.matvecs)
+
+
+def into(out, Y):
+    """Y, in `out` if there is one."""
+    if out is None or out is Y:
+        return Y
+    out[...] = Y
+    return out
 
 
 def cut(a):
@@ -112,21 +120,22 @@ class Sparse(Operator):
     def values(self):
         return cut(self.here.data)
 
-    def _product(self, M, X, rows, flip):
-        Y = empty(X.shape[0], rows, self.dtype)
+    def _product(self, M, X, rows, flip, out):
+        Y = empty(X.shape[0], rows, self.dtype) if out is None else out
         for x, y in zip(X, Y):
             _core.spmm(M.shape, M.indptr, M.indices, M.data, x, y, flip, self.team)
         return Y
 
-    def _mul(self, X):
+    def _mul(self, X, out=None):
         M = self.forward or self.back
-        return self._product(M, X, self.shape[0], M is self.back)
+        return self._product(M, X, self.shape[0], M is self.back, out)
 
-    def _tmul(self, Y):
+    def _tmul(self, Y, out=None):
         M = self.back or self.forward
         if self.dtype.kind != "c":
-            return self._product(M, Y, self.shape[1], M is self.forward)
-        return self._product(M, Y.conj(), self.shape[1], M is self.forward).conj()
+            return self._product(M, Y, self.shape[1], M is self.forward, out)
+        Z = self._product(M, Y.conj(), self.shape[1], M is self.forward, out)
+        return np.conj(Z, out=Z)
 
 
 class Dense(Operator):
@@ -155,16 +164,16 @@ class Dense(Operator):
         self._each(lambda c: np.matmul(self.A[c], X, out=Y[c]))
         return Y
 
-    def _mul(self, X):
-        return pack(self.product(unpack(X)))
+    def _mul(self, X, out=None):
+        return into(out, pack(self.product(unpack(X))))
 
-    def _tmul(self, Y):
+    def _tmul(self, Y, out=None):
         Y = unpack(Y)
         parts = self._each(lambda c: self.A[c].conj().T @ Y[c])
         total = parts[0]
         for part in parts[1:]:
             total += part
-        return pack(total)
+        return into(out, pack(total))
 
     def gram(self):
         """A^H A, by the same chunks."""
@@ -199,17 +208,17 @@ class Blocks(Operator):
         if r != m:
             raise ValueError(f"the blocks have {r} rows; the matrix has {m}")
 
-    def _mul(self, X):
-        Y = empty(X.shape[0], self.shape[0], self.dtype)
+    def _mul(self, X, out=None):
+        Y = empty(X.shape[0], self.shape[0], self.dtype) if out is None else out
         for r, op in self.blocks():
             Y[:, r : r + op.shape[0]] = op._mul(X)
         return Y
 
-    def _tmul(self, Y):
+    def _tmul(self, Y, out=None):
         Z = np.zeros((Y.shape[0], self.shape[1], WIDTH), self.dtype)
         for r, op in self.blocks():
             Z += op._tmul(np.ascontiguousarray(Y[:, r : r + op.shape[0]]))
-        return Z
+        return into(out, Z)
 
 
 def mapped(A):
@@ -262,11 +271,11 @@ class Linear(Operator):
         Y = np.asarray(f(unpack(X)))
         return pack(Y.astype(self.dtype, copy=False))
 
-    def _mul(self, X):
-        return self._apply(self.A.matmat, X)
+    def _mul(self, X, out=None):
+        return into(out, self._apply(self.A.matmat, X))
 
-    def _tmul(self, Y):
-        return self._apply(self.A.rmatmat, Y)
+    def _tmul(self, Y, out=None):
+        return into(out, self._apply(self.A.rmatmat, Y))
 
 
 class Scaled(Operator):
@@ -297,19 +306,19 @@ class Scaled(Operator):
         C = inner(b, X, self.threads)
         subtract(a, C, Y, self.threads)
 
-    def _mul(self, X):
+    def _mul(self, X, out=None):
         X = self._side(self.right, X if self.squeeze is None else X * self.squeeze, False)
-        Y = self.op._mul(X)
+        Y = self.op._mul(X, out if self.left is None else None)
         if self.centre is not None:
             self._outer(self.centre[0], self.centre[1], X, Y)
-        return self._side(self.left, Y, False)
+        return into(out, self._side(self.left, Y, False))
 
-    def _tmul(self, Y):
+    def _tmul(self, Y, out=None):
         Y = self._side(self.left, Y if self.squeeze is None else Y * self.squeeze, True)
-        Z = self.op._tmul(Y)
+        Z = self.op._tmul(Y, out if self.right is None else None)
         if self.centre is not None:
             self._outer(self.centre[1], self.centre[0], Y, Z)
-        return self._side(self.right, Z, True)
+        return into(out, self._side(self.right, Z, True))
 
 
 def value_type(dtype):
