@@ -1,9 +1,9 @@
 /* alpha A + beta B and A * B by elements. */
 #include "structure.h"
 
-/* Entries that a part reads: its result waits in the L2 cache for its place in the output. */
-#define PART 32768
-#define WAVE 16
+/* Entries of a stretch, between which signals are looked at; and of a panel, checked just before it is computed. */
+#define STRETCH ((int64_t)1 << 27)
+#define PANEL 16384
 
 static int64_t both(const sc_csr *A, const sc_csr *B, int64_t r) { return sc_ptr(A, r) + sc_ptr(B, r) + r; }
 
@@ -27,76 +27,81 @@ struct work {
     int *canonical;
 };
 
-/* Rows r0..r1 of the result to col and val; the lengths of its rows. */
-static int rows(const struct work *w, int64_t r0, int64_t r1, int64_t *length, void *col, void *val, int64_t *found)
+/* Rows r0..r1 of the result, one after the other, from place `at` of out on; the lengths of its rows. */
+static int rows(const struct work *w, int64_t r0, int64_t r1, int64_t *length, int64_t at, int64_t *found)
 {
     const sc_csr *A = w->A, *B = w->B;
     const struct sc_elementwise_kernels *kernels = sc_kernels()->elementwise;
-    int status = sc_check_order(A, r0, r1, w->canonical);
-    if (status == SC_OK) status = sc_check_order(B, r0, r1, w->canonical);
-    *found = 0;
-    if (status != SC_OK) return status;
-    if (w->alpha) *found = kernels->add[A->val][A->idx](A, B, w->alpha, w->beta, r0, r1, length, col, val);
-    else *found = kernels->multiply[A->val][A->idx](A, B, r0, r1, length, col, val);
+    size_t index = sc_index_size(A->idx), value = sc_val_size(A->val);
+    int64_t begin = at;
+    while (r0 < r1) {
+        int64_t r = r0 + 1, next = SC_MIN(r1, r0 + PANEL);
+        /* a panel of rows, of about PANEL entries; sound pointers or not, it grows to the right */
+        while (r < next && both(A, B, r + 1) - both(A, B, r0) <= PANEL) r++;
+        int status = sc_check_order(A, r0, r, w->canonical);
+        if (status == SC_OK) status = sc_check_order(B, r0, r, w->canonical);
+        if (status != SC_OK) return status;
+        void *col = sc_at(w->out->indices, at, index), *val = sc_at(w->out->data, at, value);
+        if (w->alpha) at += kernels->add[A->val][A->idx](A, B, w->alpha, w->beta, r0, r, length, col, val);
+        else at += kernels->multiply[A->val][A->idx](A, B, r0, r, length, col, val);
+        length += r - r0;
+        r0 = r;
+    }
+    *found = at - begin;
     return SC_OK;
 }
 
-/* Parts in waves: all of a wave are computed into rooms, then their places are known and they are copied out.  On one
- * thread every place is known in time. */
-static int run(const struct work *w, int64_t *nnz, int threads)
+/* One stretch of rows, in as many parts as threads: every part writes where it would if nothing coincided, then parts
+ * close up in order.  A row is computed by itself, so there is one result, whatever the parts. */
+static int stretch(const struct work *w, const int64_t *row, int64_t parts, int64_t *length, int64_t *found, int64_t *at,
+                   int threads)
 {
     const sc_csr *A = w->A, *B = w->B;
     size_t index = sc_index_size(A->idx), value = sc_val_size(A->val);
-    int64_t parts = SC_MAX(1, SC_MIN(A->rows, (A->nnz + B->nnz + A->rows) / PART + 1)), widest = 0, tallest = 0, at = 0;
-    *w->canonical = 1;
+    int64_t base = *at - sc_ptr(A, row[0]) - sc_ptr(B, row[0]);
+    int status = SC_OK;
     for (int64_t k = 0; k < parts; k++) {
-        int64_t r0 = cut(A, B, k, parts), r1 = cut(A, B, k + 1, parts), a0 = sc_ptr(A, r0), a1 = sc_ptr(A, r1),
-                b0 = sc_ptr(B, r0), b1 = sc_ptr(B, r1);
+        int64_t a0 = sc_ptr(A, row[k]), a1 = sc_ptr(A, row[k + 1]), b0 = sc_ptr(B, row[k]), b1 = sc_ptr(B, row[k + 1]);
         if (a0 < 0 || a1 < a0 || a1 > A->nnz || b0 < 0 || b1 < b0 || b1 > B->nnz) return SC_BAD_INDPTR;
-        widest = SC_MAX(widest, a1 - a0 + b1 - b0);
-        tallest = SC_MAX(tallest, r1 - r0);
     }
-    widest = (widest + 64) / 64 * 64;
-    int64_t wave = parts == 1 || threads == 1 ? 1 : SC_MIN(parts, SC_MIN(WAVE, (1 << 26) / widest + 2)), found[WAVE];
-    int64_t *length = sc_alloc(tallest * wave, sizeof *length);
-    char *cols = wave > 1 ? sc_alloc(widest * wave, index) : NULL, *vals = wave > 1 ? sc_alloc(widest * wave, value) : NULL;
-    int status = !length || (wave > 1 && (!cols || !vals)) ? SC_NO_MEMORY : SC_OK;
-    for (int64_t k0 = 0; k0 < parts && status == SC_OK; k0 += wave) {
-        int64_t n = SC_MIN(wave, parts - k0);
-        if (wave == 1) {
-            status = rows(w, cut(A, B, k0, parts), cut(A, B, k0 + 1, parts), length, sc_at(w->out->indices, at, index),
-                          sc_at(w->out->data, at, value), found);
-        } else {
-#pragma omp parallel for num_threads(threads) schedule(dynamic, 1) if (threads > 1)
-            for (int64_t i = 0; i < n; i++)
-                sc_report(&status, rows(w, cut(A, B, k0 + i, parts), cut(A, B, k0 + i + 1, parts), length + tallest * i,
-                                        cols + widest * i * index, vals + widest * i * value, found + i));
+#pragma omp parallel for num_threads(threads) schedule(static, 1) if (threads > 1)
+    for (int64_t k = 0; k < parts; k++)
+        sc_report(&status, rows(w, row[k], row[k + 1], length + row[k], base + sc_ptr(A, row[k]) + sc_ptr(B, row[k]),
+                                found + k));
+    for (int64_t k = 0; k < parts && status == SC_OK; k++) {
+        int64_t from = base + sc_ptr(A, row[k]) + sc_ptr(B, row[k]);
+        if (from != *at) {
+            memmove(sc_at(w->out->indices, *at, index), sc_at(w->out->indices, from, index), (size_t)found[k] * index);
+            memmove(sc_at(w->out->data, *at, value), sc_at(w->out->data, from, value), (size_t)found[k] * value);
         }
-        if (status == SC_OK) {
-            int64_t place[WAVE];
-            for (int64_t i = 0; i < n; i++) {
-                place[i] = at;
-                at += found[i];
-            }
-#pragma omp parallel for num_threads(threads) schedule(static) if (wave > 1)
-            for (int64_t i = 0; i < n; i++) {
-                int64_t r0 = cut(A, B, k0 + i, parts), r1 = cut(A, B, k0 + i + 1, parts), p = place[i];
-                for (int64_t r = r0; r < r1; r++) {
-                    sc_put_ptr(w->out->indptr, A->idx, r, p);
-                    p += length[tallest * i + r - r0];
-                }
-                if (wave == 1) continue;
-                memcpy(sc_at(w->out->indices, place[i], index), cols + widest * i * index, (size_t)found[i] * index);
-                memcpy(sc_at(w->out->data, place[i], value), vals + widest * i * value, (size_t)found[i] * value);
-            }
-            if (k0 / wave % 64 == 63) status = sc_poll();
-        }
+        *at += found[k];
+    }
+    return status;
+}
+
+static int run(const struct work *w, int64_t *nnz, int threads)
+{
+    const sc_csr *A = w->A, *B = w->B;
+    int64_t total = A->nnz + B->nnz + A->rows, stretches = total / STRETCH + 1;
+    int64_t parts = SC_MAX(1, SC_MIN(threads, total / stretches / PANEL)), all = stretches * parts, at = 0;
+    int64_t *length = sc_alloc(A->rows, sizeof *length), *row = sc_alloc(parts + 1, sizeof *row),
+            *found = sc_alloc(parts, sizeof *found);
+    int status = length && row && found ? SC_OK : SC_NO_MEMORY;
+    *w->canonical = 1;
+    for (int64_t s = 0; s < stretches && status == SC_OK; s++) {
+        for (int64_t k = 0; k <= parts; k++) row[k] = cut(A, B, s * parts + k, all);
+        status = stretch(w, row, parts, length, found, &at, threads);
+        if (status == SC_OK) status = sc_poll();
+    }
+    for (int64_t r = 0, p = 0; r < A->rows && status == SC_OK; r++) {
+        sc_put_ptr(w->out->indptr, A->idx, r, p);
+        p += length[r];
     }
     sc_put_ptr(w->out->indptr, A->idx, A->rows, at);
     *nnz = at;
     sc_free(length);
-    sc_free(cols);
-    sc_free(vals);
+    sc_free(row);
+    sc_free(found);
     return status;
 }
 

@@ -53,6 +53,8 @@ def rows(A, name="A"):
     if indptr.ndim != 1 or indices.ndim != 1 or data.ndim != 1:
         raise ValueError(f"{name}: indptr, indices and data must have 1 dimension; they have "
                          f"{indptr.ndim}, {indices.ndim} and {data.ndim}")
+    if data.dtype.kind not in "biufc" and not has_kernel(data.dtype):
+        raise TypeError(f"{name}: data must hold numbers, not {data.dtype}")
     if indptr.shape[0] != shape[0] + 1:
         raise ValueError(f"{name}: indptr has {indptr.shape[0]} entries; {shape[0]} "
                          f"{'columns' if transposed else 'rows'} need {shape[0] + 1}")

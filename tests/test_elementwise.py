@@ -239,8 +239,9 @@ def test_wrong_arguments_name_both_sides(rng):
         C = A.asformat(fmt, copy=True)
         C.indices[5] = -1
         for call in (lambda M: sc.add(M, A), lambda M: sc.add(A, M), lambda M: sc.multiply(M, A),
-                     lambda M: sc.sum(M, 0), lambda M: sc.sum(M, 1), lambda M: sc.norm(M, None), lambda M: sc.mean_var(M, 1),
-                     lambda M: sc.absmax(M, 0), lambda M: sc.diag_scale(M, np.ones(30)), lambda M: sc.multiply(M, 2),
+                     lambda M: sc.sum(M, 0), lambda M: sc.sum(M, 1), lambda M: sc.norm(M, None),
+                     lambda M: sc.mean_var(M, 1), lambda M: sc.absmax(M, 0),
+                     lambda M: sc.diag_scale(M, np.ones(30)), lambda M: sc.multiply(M, 2),
                      lambda M: sc.multiply(M, M.shape[1] * [1])):
             with pytest.raises(ValueError, match="index -1 at entry 5"):
                 call(C)

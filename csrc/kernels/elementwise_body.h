@@ -11,7 +11,43 @@ static inline ACC FN(times)(ACC f, ACC x)
     return f * x;
 }
 
-/* alpha A + beta B for rows r0 <= r < r1, one after the other; zeros are dropped */
+/* Are n columns the same in both? */
+static inline int FN(alike)(const IDX *a, const IDX *b, int64_t n)
+{
+    IDX differ = 0;
+    for (int64_t k = 0; k < n; k++) differ |= a[k] ^ b[k];
+    return !differ;
+}
+
+/* Takes zeros out of n entries that were just written; returns how many are left. */
+static inline int64_t FN(squeeze)(IDX *col, VAL *val, int64_t n)
+{
+    int zeros = 0;
+    for (int64_t k = 0; k < n; k++) zeros |= LOAD(val[k]) == 0;
+    if (!zeros) return n;
+    int64_t w = 0;
+    for (int64_t k = 0; k < n; k++) {
+        col[w] = col[k];
+        val[w] = val[k];
+        w += LOAD(val[w]) != 0;
+    }
+    return w;
+}
+
+/* n entries times f */
+static inline int64_t FN(copy)(const IDX *from_col, const VAL *from_val, int64_t n, ACC f, int one, IDX *restrict col,
+                               VAL *restrict val)
+{
+    for (int64_t k = 0; k < n; k++) col[k] = from_col[k];
+    if (one)
+        for (int64_t k = 0; k < n; k++) val[k] = from_val[k];
+    else
+        for (int64_t k = 0; k < n; k++) val[k] = STORE(FN(times)(f, LOAD(from_val[k])));
+    return FN(squeeze)(col, val, n);
+}
+
+/* alpha A + beta B for rows r0 <= r < r1, one after the other; zeros are dropped.  By the relation of the two rows:
+ * alike, one before the other, or mixed, which are merged without branches on their columns. */
 static int64_t FN(add)(const sc_csr *A, const sc_csr *B, const void *alpha_, const void *beta_, int64_t r0, int64_t r1,
                        int64_t *length, void *out_col, void *out_val)
 {
@@ -19,31 +55,41 @@ static int64_t FN(add)(const sc_csr *A, const sc_csr *B, const void *alpha_, con
     const IDX *ca = A->indices, *cb = B->indices;
     const VAL *va = A->data, *vb = B->data;
     ACC alpha = *(const ACC *)alpha_, beta = *(const ACC *)beta_;
+    int plain = alpha == 1 && beta == 1, one_a = alpha == 1, one_b = beta == 1;
     IDX *col = out_col;
     VAL *val = out_val;
     int64_t w = 0;
     for (int64_t r = r0; r < r1; r++) {
-        int64_t i = pa[r], ie = pa[r + 1], j = pb[r], je = pb[r + 1], begin = w;
-        while (i < ie && j < je) {
-            IDX a = ca[i], b = cb[j];
-            ACC s = a < b   ? FN(times)(alpha, LOAD(va[i]))
-                    : a > b ? FN(times)(beta, LOAD(vb[j]))
-                            : FN(times)(alpha, LOAD(va[i])) + FN(times)(beta, LOAD(vb[j]));
-            i += a <= b;
-            j += b <= a;
-            col[w] = SC_MIN(a, b);
-            val[w] = STORE(s);
-            w += LOAD(val[w]) != 0;
-        }
-        for (; i < ie; i++) {
-            col[w] = ca[i];
-            val[w] = STORE(FN(times)(alpha, LOAD(va[i])));
-            w += LOAD(val[w]) != 0;
-        }
-        for (; j < je; j++) {
-            col[w] = cb[j];
-            val[w] = STORE(FN(times)(beta, LOAD(vb[j])));
-            w += LOAD(val[w]) != 0;
+        int64_t i = pa[r], ie = pa[r + 1], j = pb[r], je = pb[r + 1], n = ie - i, begin = w;
+        if (n == je - j && FN(alike)(ca + i, cb + j, n)) {
+            IDX *restrict c = col + w;
+            VAL *restrict v = val + w;
+            for (int64_t k = 0; k < n; k++) c[k] = ca[i + k];
+            if (plain)
+                for (int64_t k = 0; k < n; k++) v[k] = STORE(LOAD(va[i + k]) + LOAD(vb[j + k]));
+            else
+                for (int64_t k = 0; k < n; k++)
+                    v[k] = STORE(FN(times)(alpha, LOAD(va[i + k])) + FN(times)(beta, LOAD(vb[j + k])));
+            w += FN(squeeze)(col + w, val + w, n);
+        } else if (i == ie || j == je || ca[ie - 1] < cb[j] || cb[je - 1] < ca[i]) {
+            int b_first = j < je && (i == ie || cb[j] < ca[i]);
+            if (b_first) w += FN(copy)(cb + j, vb + j, je - j, beta, one_b, col + w, val + w);
+            w += FN(copy)(ca + i, va + i, n, alpha, one_a, col + w, val + w);
+            if (!b_first) w += FN(copy)(cb + j, vb + j, je - j, beta, one_b, col + w, val + w);
+        } else {
+            while (i < ie && j < je) {
+                IDX a = ca[i], b = cb[j];
+                ACC x[2] = {0, plain ? LOAD(va[i]) : FN(times)(alpha, LOAD(va[i]))};
+                ACC y[2] = {0, plain ? LOAD(vb[j]) : FN(times)(beta, LOAD(vb[j]))};
+                int from_a = a <= b, from_b = b <= a;
+                col[w] = SC_MIN(a, b);
+                val[w] = STORE(x[from_a] + y[from_b]);
+                w += LOAD(val[w]) != 0;
+                i += from_a;
+                j += from_b;
+            }
+            w += FN(copy)(ca + i, va + i, ie - i, alpha, one_a, col + w, val + w);
+            w += FN(copy)(cb + j, vb + j, je - j, beta, one_b, col + w, val + w);
         }
         length[r - r0] = w - begin;
     }
@@ -70,15 +116,33 @@ static int64_t FN(multiply)(const sc_csr *A, const sc_csr *B, int64_t r0, int64_
     int64_t w = 0;
     int alone = !FN(finite)(va + pa[r0], pa[r1] - pa[r0]) || !FN(finite)(vb + pb[r0], pb[r1] - pb[r0]);
     for (int64_t r = r0; r < r1; r++) {
-        int64_t i = pa[r], ie = pa[r + 1], j = pb[r], je = pb[r + 1], begin = w;
-        while (i < ie && j < je) {
+        int64_t i = pa[r], ie = pa[r + 1], j = pb[r], je = pb[r + 1], n = ie - i, begin = w;
+        /* GCC fuses vectors of complex products even with contraction off: those go one by one. */
+        if (VREAL && n == je - j && FN(alike)(ca + i, cb + j, n)) {
+            IDX *restrict c = col + w;
+            VAL *restrict v = val + w;
+            for (int64_t k = 0; k < n; k++) c[k] = ca[i + k];
+            for (int64_t k = 0; k < n; k++) v[k] = STORE(LOAD(va[i + k]) * LOAD(vb[j + k]));
+            w += FN(squeeze)(col + w, val + w, n);
+            i = ie;
+            j = je;
+        } else if (!alone) {
+            if (i < ie && j < je && (ca[ie - 1] < cb[j] || cb[je - 1] < ca[i])) i = ie;
+            while (i < ie && j < je) {
+                IDX a = ca[i], b = cb[j];
+                col[w] = a;
+                val[w] = STORE(LOAD(va[i]) * LOAD(vb[j]));
+                w += (a == b) & (LOAD(val[w]) != 0);
+                i += a <= b;
+                j += b <= a;
+            }
+        }
+        while (alone && i < ie && j < je) {
             IDX a = ca[i], b = cb[j];
-            if (a == b || alone) {
-                VAL v = STORE((a <= b ? LOAD(va[i]) : 0) * (b <= a ? LOAD(vb[j]) : 0));
-                if (LOAD(v) != 0) {
-                    col[w] = SC_MIN(a, b);
-                    val[w++] = v;
-                }
+            VAL v = STORE((a <= b ? LOAD(va[i]) : 0) * (b <= a ? LOAD(vb[j]) : 0));
+            if (LOAD(v) != 0) {
+                col[w] = SC_MIN(a, b);
+                val[w++] = v;
             }
             i += a <= b;
             j += b <= a;

@@ -370,7 +370,7 @@ def _movable(R, n):
 
 def _take_major(R, which, threads):
     lengths = R.indptr[which + 1].astype(np.int64) - R.indptr[which]
-    if lengths.size and (lengths.min() < 0 or lengths.max() > R.indices.shape[0]):
+    if np.any(R.indptr[1:] < R.indptr[:-1]):
         is_canonical(R, threads)
     indptr = np.zeros(len(which) + 1, np.int64)
     total = sum_exactly(lengths)
