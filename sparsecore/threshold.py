@@ -63,6 +63,9 @@ def _canonical(A, name):
     data = R.data if _args.has_kernel(R.data.dtype) else np.empty(R.data.shape[0], np.float16)
     _core.validate(R.shape, R.indptr, R.indices, data, _threads.resolve(None, R.indices.shape[0]))
     A = A.tocsr()
+    if not A.data.shape[0] == A.indices.shape[0] == A.nnz:      # room beyond the last entry
+        A = A.copy()
+        A.prune()
     if not A.has_canonical_format:
         A = A.copy()
         A.sum_duplicates()

@@ -1,0 +1,258 @@
+"""Malformed matrices against every sparse operation: an exception that says what is wrong, or the right answer.
+
+Matrices are drawn by number: the kind of damage, the format, the types and the place follow from the number, so a
+failure names the one that shows it.  SPARSECORE_CAMPAIGN=2000 draws that many; tests/sanitize.sh runs the campaign
+under AddressSanitizer and UndefinedBehaviorSanitizer.
+"""
+
+import os
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+
+import sparsecore as sc
+
+CAMPAIGN = int(os.environ.get("SPARSECORE_CAMPAIGN", "160"))
+BATCH = 20
+VALUES = (np.float32, np.float64, np.complex64, np.complex128, np.float16, np.int32, bool)
+INDICES = ((np.int32, np.int32), (np.int64, np.int64), (np.int64, np.int32), (np.int32, np.int64), (np.int16, np.int16),
+           (np.uint64, np.uint32))
+
+
+def sound(rng, fmt, m, n, values, pointers, columns):
+    """The buffers of a canonical matrix with an empty row."""
+    rows, cols = (m, n) if fmt == "csr" else (n, m)
+    D = rng.random((rows, cols)) < 0.3
+    D[rows // 2] = False
+    A = sp.csr_array(D)
+    data = rng.integers(1, 5, A.nnz)
+    return A.indptr.astype(pointers), A.indices.astype(columns), data.astype(values)
+
+
+def wrong_type(a):
+    """The same numbers as floats, which no index may be."""
+    return a.astype(np.float64)
+
+
+def strided(a):
+    return np.repeat(a, 2)[::2]
+
+
+def swapped(a):
+    return a.astype(a.dtype.newbyteorder())
+
+
+def unaligned(a):
+    raw = np.zeros(a.nbytes + 1, np.uint8)
+    b = raw[1:].view(a.dtype) if a.nbytes else a.copy()
+    b[...] = a
+    return b
+
+
+def read_only(a):
+    a = a.copy()
+    a.flags.writeable = False
+    return a
+
+
+def put(a, where, value):
+    """a with one entry replaced, as far as its type can hold the value."""
+    a = a.copy()
+    if a.size:
+        with np.errstate(all="ignore"):
+            a[where % a.size] = np.array(value).astype(a.dtype)
+    return a
+
+
+# kind: f(rng, indptr, indices, data, columns) -> the buffers, and whether they still are a matrix
+KINDS = {
+    "sound": lambda g, p, i, d, n: (p, i, d),
+    "indptr falls": lambda g, p, i, d, n: (put(p, g.integers(1, len(p)), 0), i, d),
+    "indptr leaps": lambda g, p, i, d, n: (put(p, g.integers(1, max(2, len(p) - 1)), len(i) + 7), i, d),
+    "indptr huge": lambda g, p, i, d, n: (put(p, g.integers(1, max(2, len(p) - 1)), np.iinfo(p.dtype).max), i, d),
+    "indptr negative": lambda g, p, i, d, n: (put(p, g.integers(0, len(p)), -1), i, d),
+    "indptr very negative": lambda g, p, i, d, n: (put(p, g.integers(1, len(p)), np.iinfo(p.dtype).min), i, d),
+    "indptr not from 0": lambda g, p, i, d, n: (put(p, 0, 1), i, d),
+    "indptr ends late": lambda g, p, i, d, n: (put(p, len(p) - 1, len(i) + 1), i, d),
+    "indptr ends far out": lambda g, p, i, d, n: (put(p, len(p) - 1, 2**40), i, d),
+    "indptr ends early": lambda g, p, i, d, n: (put(p, len(p) - 1, len(i) // 2), i, d),
+    "indptr short": lambda g, p, i, d, n: (p[:-1], i, d),
+    "indptr long": lambda g, p, i, d, n: (np.append(p, p[-1]), i, d),
+    "indptr empty": lambda g, p, i, d, n: (p[:0], i, d),
+    "indptr reversed": lambda g, p, i, d, n: (p[::-1].copy(), i, d),
+    "indptr random": lambda g, p, i, d, n: (g.integers(-9, len(i) + 9, len(p)).astype(p.dtype), i, d),
+    "indptr of floats": lambda g, p, i, d, n: (wrong_type(p), i, d),
+    "indptr 2-D": lambda g, p, i, d, n: (p[:, None], i, d),
+    "index out of range": lambda g, p, i, d, n: (p, put(i, g.integers(0, max(1, len(i))), n), d),
+    "index far out": lambda g, p, i, d, n: (p, put(i, g.integers(0, max(1, len(i))), np.iinfo(i.dtype).max), d),
+    "index beyond 32 bits": lambda g, p, i, d, n: (p, put(i.astype(np.int64), g.integers(0, 99), 2**32), d),
+    "index negative": lambda g, p, i, d, n: (p, put(i, g.integers(0, max(1, len(i))), -1), d),
+    "index very negative": lambda g, p, i, d, n: (p, put(i, len(i) - 1, np.iinfo(i.dtype).min), d),
+    "indices random": lambda g, p, i, d, n: (p, g.integers(-2 * n, 3 * n + 1, len(i)).astype(i.dtype), d),
+    "indices short": lambda g, p, i, d, n: (p, i[:-1], d),
+    "indices long": lambda g, p, i, d, n: (p, np.append(i, i[:1]), d),
+    "indices empty": lambda g, p, i, d, n: (p, i[:0], d),
+    "indices of floats": lambda g, p, i, d, n: (p, wrong_type(i), d),
+    "indices of booleans": lambda g, p, i, d, n: (p, i.astype(bool), d),
+    "indices unsorted": lambda g, p, i, d, n: (p, i[::-1].copy() if n > i.max(initial=0) else i, d),
+    "indices all equal": lambda g, p, i, d, n: (p, np.zeros_like(i), d),
+    "data short": lambda g, p, i, d, n: (p, i, d[:-1]),
+    "data long": lambda g, p, i, d, n: (p, i, np.append(d, d[:1])),
+    "data empty": lambda g, p, i, d, n: (p, i, d[:0]),
+    "data 2-D": lambda g, p, i, d, n: (p, i, d[:, None]),
+    "data of strings": lambda g, p, i, d, n: (p, i, d.astype("U3")),
+    "data of objects": lambda g, p, i, d, n: (p, i, d.astype(object)),
+    "everything strided": lambda g, p, i, d, n: (strided(p), strided(i), strided(d)),
+    "everything swapped": lambda g, p, i, d, n: (swapped(p), swapped(i), swapped(d)),
+    "everything unaligned": lambda g, p, i, d, n: (unaligned(p), unaligned(i), unaligned(d)),
+    "everything read-only": lambda g, p, i, d, n: (read_only(p), read_only(i), read_only(d)),
+    "short and out of range": lambda g, p, i, d, n: (put(p, 1, len(i)), put(i, 0, n), d[:-1]),
+}
+SHAPES = ((20, 30), (30, 20), (1, 40), (40, 1), (3, 3))
+
+
+def drawn(number):
+    """Matrix `number` of the campaign, its name, and what `meaning` says of it."""
+    rng = np.random.default_rng(number)
+    kind = list(KINDS)[number % len(KINDS)]
+    fmt = ("csr", "csc")[rng.integers(2)]
+    m, n = SHAPES[rng.integers(len(SHAPES))]
+    values = VALUES[rng.integers(len(VALUES))]
+    pointers, columns = INDICES[rng.integers(len(INDICES))]
+    buffers = KINDS[kind](rng, *sound(rng, fmt, m, n, values, pointers, columns), n if fmt == "csr" else m)
+    family = ("array", "matrix")[rng.integers(2)]
+    A = getattr(sp, f"{fmt}_{family}")((m, n))
+    A.indptr, A.indices, A.data = buffers
+    name = f"#{number} {kind}: {fmt} {m}x{n} {np.dtype(values)} {np.dtype(pointers)}/{np.dtype(columns)}"
+    return A, name, *meaning(A, m, n)
+
+
+def meaning(A, m, n):
+    """The dense value of the buffers, by plain Python, or None where they are no matrix; and whether it is one by the
+    letter: whole numbers of a floating type, or more room than entries, may be read or refused."""
+    p, i, d = (np.asarray(x) for x in (A.indptr, A.indices, A.data))
+    rows, cols = (m, n) if A.format == "csr" else (n, m)
+    if p.ndim != 1 or i.ndim != 1 or d.ndim != 1 or len(p) != rows + 1 or d.dtype.kind not in "biufc":
+        return None, False
+    letter = p.dtype.kind in "iu" and i.dtype.kind in "iu" and p[-1] == len(i) == len(d)
+    p, i = [int(x) for x in p], [int(x) for x in i]
+    if p[0] != 0 or any(b < a for a, b in zip(p, p[1:], strict=False)) or p[-1] > min(len(i), len(d)):
+        return None, False
+    D = np.zeros((rows, cols), np.complex128)
+    for r in range(rows):
+        for k in range(p[r], p[r + 1]):
+            if not 0 <= i[k] < cols:
+                return None, False
+            D[r, i[k]] = (D[r, i[k]] or d[k]) if d.dtype == bool else D[r, i[k]] + complex(d[k])
+    return (D if A.format == "csr" else D.T), letter
+
+
+def turned(A):
+    """A.T on the same buffers, without SciPy's own check of them."""
+    T = getattr(sp, type(A).__name__.replace(A.format, {"csr": "csc", "csc": "csr"}[A.format]))(A.shape[::-1])
+    T.indptr, T.indices, T.data = A.indptr, A.indices, A.data
+    return T
+
+
+def operations(m, n):
+    """name: (call, the same of the dense value).  A good matrix G of the same shape is the partner."""
+    rng = np.random.default_rng(m * 100 + n)
+    G = sp.csr_array((rng.random((m, n)) < 0.4) * rng.integers(1, 4, (m, n)).astype(np.float64))
+    H = sp.csr_array((rng.random((n, 9)) < 0.4).astype(np.float64))
+    g, h, x, X = G.toarray(), H.toarray(), np.arange(1.0, n + 1), np.ones((n, 5))
+    some = np.array([0, m - 1, 0])
+    columns = np.array([n - 1, 0, 0])
+    return {
+        "matmul vector": (lambda A: sc.matmul(A, x), lambda D: D @ x),
+        "matmul panel": (lambda A: sc.matmul(A, X), lambda D: D @ X),
+        "matmul panel F": (lambda A: sc.matmul(A, np.asfortranarray(X)), lambda D: D @ X),
+        "matmul transposed": (lambda A: sc.matmul(turned(A), g), lambda D: D.T @ g),
+        "dense matmul": (lambda A: sc.matmul(np.ones((4, m)), A), lambda D: np.ones((4, m)) @ D),
+        "matmul sparse": (lambda A: sc.matmul(A, H), lambda D: D @ h),
+        "matmul sparse left": (lambda A: sc.matmul(G.T, A), lambda D: g.T @ D),
+        "transpose": (sc.transpose, lambda D: D.T),
+        "tocsr": (sc.tocsr, lambda D: D),
+        "tocsc": (sc.tocsc, lambda D: D),
+        "sum_duplicates": (sc.sum_duplicates, lambda D: D),
+        "todense": (sc.todense, lambda D: D),
+        "todense F": (lambda A: sc.todense(A, order="F"), lambda D: D),
+        "take_rows": (lambda A: sc.take_rows(A, some), lambda D: D[some]),
+        "take_cols": (lambda A: sc.take_cols(A, columns), lambda D: D[:, columns]),
+        "vstack": (lambda A: sc.vstack([G, A]), lambda D: np.vstack([g, D])),
+        "hstack": (lambda A: sc.hstack([A, G]), lambda D: np.hstack([D, g])),
+        "add": (lambda A: sc.add(A, G, alpha=2), lambda D: 2 * D + g),
+        "add right": (lambda A: sc.add(G, A), lambda D: g + D),
+        "multiply": (lambda A: sc.multiply(A, G), lambda D: D * g),
+        "multiply dense": (lambda A: sc.multiply(A, g), lambda D: D * g),
+        "multiply row": (lambda A: sc.multiply(A, x), lambda D: D * x),
+        "diag_scale": (lambda A: sc.diag_scale(A, np.ones(m), x), lambda D: D * x),
+        "sum 0": (lambda A: sc.sum(A, 0), lambda D: D.sum(0)),
+        "sum 1": (lambda A: sc.sum(A, 1), lambda D: D.sum(1)),
+        "sum": (lambda A: sc.sum(A, None), lambda D: D.sum()),
+        "mean_var 0": (lambda A: sc.mean_var(A, 0)[1], lambda D: D.var(0)),
+        "mean_var 1": (lambda A: sc.mean_var(A, 1)[0], lambda D: D.mean(1)),
+        "norm 0": (lambda A: sc.norm(A, 0), lambda D: np.linalg.norm(D, axis=0)),
+        "norm 1": (lambda A: sc.norm(A, 1, 1), lambda D: abs(D).sum(1)),
+        "absmax": (lambda A: sc.absmax(A, 0), lambda D: abs(D).max(0)),
+        **further(G, g, H, h, m, n),
+    }
+
+
+def further(G, g, H, h, m, n):
+    """Operations of other rooms, as far as this build has them."""
+    Y = np.ones((n, 3))
+    table = {
+        "validate": (sc.validate, None),
+        "masked_matmul": (lambda A: sc.masked_matmul(A, H, sp.csr_array(np.ones((m, 9)))), lambda D: D @ h),
+        "masked_matmul mask": (lambda A: sc.masked_matmul(G, sp.csr_array(np.eye(n)), A), None),
+        "matmul_topn": (lambda A: sc.matmul_topn(A, H, 9), None),
+        "sddmm": (lambda A: sc.sddmm(A, np.ones((m, 3)), Y), None),
+        "gram": (lambda A: sc.gram(A), lambda D: D.T @ D),
+        "MatmulPlan": (lambda A: sc.MatmulPlan(A, H)(A.data, H.data), None),
+        "prepare": (lambda A: sc.matmul(sc.prepare(A), np.ones((n, 4))), lambda D: D @ np.ones((n, 4))),
+        "threshold": (lambda A: sc.threshold(A, 2.0), None),
+        "topk": (lambda A: sc.topk(A, 2), None),
+        "kth_magnitude": (lambda A: sc.kth_magnitude(A, 1), None),
+    }
+    return {name: pair for name, pair in table.items() if hasattr(sc, name.split()[0])}
+
+
+def run(number):
+    A, name, D, letter = drawn(number)
+    keep = [np.array(part, copy=True) for part in (A.indptr, A.indices, A.data)]
+    for operation, (call, of_dense) in operations(*A.shape).items():
+        what = f"{operation} of {name}"
+        try:
+            got = call(A)
+        except (ValueError, TypeError, OverflowError) as error:
+            assert str(error), what
+            if letter and A.data.dtype.name in ("float32", "float64", "complex128") and of_dense is not None:
+                raise AssertionError(f"{what}: refused a sound matrix: {error}") from error
+            continue
+        except MemoryError as error:
+            raise AssertionError(f"{what}: {error!r}") from error
+        if of_dense is not None:
+            # Rows that are not taken are not read.
+            assert D is not None or operation.startswith("take"), f"{what}: accepted"
+            if D is None:
+                continue
+            if A.data.dtype == bool and operation in ("sum_duplicates", "gram", "add", "add right"):
+                continue        # SciPy's boolean arithmetic is not that of numbers
+            got = got.toarray() if sp.issparse(got) and got.dtype.itemsize > 2 else sc.todense(got) if sp.issparse(
+                got) else got
+            np.testing.assert_allclose(np.asarray(got).astype(np.complex128), of_dense(D), rtol=2e-3, atol=2e-3,
+                                       err_msg=what)
+    for before, after in zip(keep, (A.indptr, A.indices, A.data), strict=True):
+        np.testing.assert_array_equal(before, after, err_msg=f"{name}: the input was changed")
+
+
+@pytest.mark.parametrize("first", range(0, CAMPAIGN, BATCH))
+def test_malformed_matrices_are_refused_or_understood(first):
+    for number in range(first, min(first + BATCH, CAMPAIGN)):
+        run(number)
+
+
+def test_the_campaign_has_every_kind():
+    assert len(KINDS) >= 30
+    assert {drawn(k)[2] is None for k in range(len(KINDS))} == {True, False}
