@@ -107,6 +107,21 @@ def test_fit_screens_columns_and_uses_a_test_table(tmp_path, table, capsys):
     assert facts["features"] == 3 and facts["kept"] == 5 and len(facts["folds"]) == 1
 
 
+@pytest.mark.parametrize("kind", ["numbers", "text"])
+def test_fit_in_batches_gives_the_weights_of_one_go(tmp_path, table, texts, capsys, kind):
+    what = (table, "--label", "class, the") if kind == "numbers" else (texts, "--label", "kind", "--text", "text")
+    found = []
+    for more in ((), ("--batch-size", "37", "--workers", "2")):
+        code, out, err = run(capsys, "fit", *what, "--sparsity", "0.8", "-o", tmp_path / "m", "--json", *more)
+        assert code == 0, err
+        assert json.loads(out)["accuracy_pruned"] > 0.9
+        found.append(io.read_model(tmp_path / "m").layers)
+    assert set(found[0]) == set(found[1])
+    for name, layer in found[0].items():
+        a, b = (x.toarray() if hasattr(x, "toarray") else x for x in (layer, found[1][name]))
+        assert np.allclose(a, b, rtol=1e-9, atol=1e-12), name
+
+
 @pytest.mark.parametrize("suffix", ["html", "md"])
 def test_the_report_is_one_file_with_its_plot(tmp_path, table, capsys, suffix):
     pytest.importorskip("matplotlib")

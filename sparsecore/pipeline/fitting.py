@@ -9,7 +9,10 @@ import numpy as np
 from .. import pruning as pr
 from .features import TableFeatures, TextFeatures
 from .model import accuracy, cross_validate, train
+from .outofcore import HELD_OUT, fit_batches
 from .readers import DataError, read_columns, table_batches
+
+BATCH_TERMS = 4096  # moments take terms^2 * 8 bytes
 
 __all__ = ["Options", "fit", "sections", "summary"]
 
@@ -39,7 +42,8 @@ class Options:
     def spec(self, path):
         """Features that know their columns but have seen no data."""
         if self.text:
-            return TextFeatures(self.text, ngrams=self.ngrams, min_df=self.min_df, most=self.most)
+            return TextFeatures(self.text, ngrams=self.ngrams, min_df=self.min_df,
+                                most=self.most or (BATCH_TERMS if self.batch_size else None))
         columns = self.features or [c for c in read_columns(path) if c != self.label]
         if self.label in columns:
             raise DataError(f"{self.label!r} is the label; it cannot be a feature too")
@@ -57,6 +61,11 @@ def fit(path, options, *, test=None, progress=lambda items, **_: iter(items)):
     DataError for a table that cannot be used as asked, OSError for one that cannot be opened.
     """
     spec = options.spec(path)
+    if options.batch_size:
+        if options.screen:
+            raise ValueError("--sparsify needs all rows at once; with batches, --max-features limits the terms")
+        dense, model, found, rows = fit_batches(path, options, spec, test=test, progress=progress)
+        return model, _facts(path, test, options, rows, model.classes, dense, model, found)
     data = read(path, spec, options)
     y = np.array(data[options.label], dtype=object)
     classes = _classes(path, y, options, test)
@@ -79,7 +88,7 @@ def read(path, spec, options):
     """The columns of a whole table."""
     texts = [c for c in spec.columns if c not in spec.numeric]
     parts = list(table_batches(path, numeric=spec.numeric, text=[*texts, options.label],
-                               batch_size=options.batch_size or 50_000, workers=options.workers))
+                               batch_size=50_000, workers=options.workers))
     if not parts:
         raise DataError(f"{path} has no rows")
     return {column: np.concatenate([part[column] for part in parts]) for column in parts[0]}
@@ -88,6 +97,8 @@ def read(path, spec, options):
 def summary(facts):
     """The facts in five lines for a terminal."""
     how = f"on {facts['test']}" if facts["test"] else f"{len(facts['folds'])}-fold cross-validation"
+    if facts["held_out"]:
+        how = f"on every {HELD_OUT}th row, held out"
     return "\n".join([
         f"{facts['rows']:,} rows, {facts['features']:,} features, {len(facts['classes'])} classes; accuracy {how}",
         f"  dense                {100 * facts['accuracy_dense']:6.2f} %   {facts['weights']:,} weights, "
@@ -120,7 +131,7 @@ def _facts(path, test, options, rows, classes, dense, model, found):
         "accuracy_pruned": float(np.mean([f["pruned"] for f in found])),
         "folds": found, "weights": coef.size, "kept": int(model.coef.nnz),
         "bytes_dense": coef.nbytes, "bytes_pruned": pr.smallest_format(model.coef)[1],
-        "seed": options.seed, "alpha": options.alpha,
+        "held_out": bool(options.batch_size) and test is None, "seed": options.seed, "alpha": options.alpha,
     }
 
 
