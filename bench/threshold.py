@@ -141,7 +141,7 @@ def cases(smoke=False, threads=2):
     D = np.where(np.abs(W) >= tau, W, np.float32(0))
     TD = torch.from_numpy(D) if torch else None
     yield case("dense to CSR", {
-        "sparsecore": lambda: sc.from_dense(D) if hasattr(sc, "from_dense") else sc.apply_mask(D, D != 0),
+        "sparsecore": lambda: sc.from_dense(D),
         "scipy": lambda: sp.csr_array(D),
         "torch": lambda: TD.to_sparse_csr()})
     yield case("2:4 mask", {

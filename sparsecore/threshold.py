@@ -11,12 +11,12 @@ import numpy as np
 import scipy.sparse as sp
 
 from . import _args, _core, _threads
+from .ops import compact
 
 __all__ = ["apply_mask", "block_mask", "kth_magnitude", "nm_mask", "threshold", "topk", "topk_mask"]
 
 REALS = ("float16", "bfloat16", "float32", "float64")
 INF_BITS = {"float16": 0x7C00, "bfloat16": 0x7F80, "float32": 0x7F800000, "float64": 0x7FF0000000000000}
-INT32_MAX = np.iinfo(np.int32).max
 
 
 # ---- arguments -----------------------------------------------------------------------------------------------------
@@ -158,21 +158,14 @@ def _select(W, kind, name, **arguments):
     return count, tied
 
 
-def _to_csr(W, kind, name, room, values=None, **arguments):
-    """CSR of what a rule selects from a 2-D W: one read where `room` suffices, else a second with the right size."""
-    m, n = W.shape
-    for _ in range(2):
-        index = np.int64 if max(room, n) > INT32_MAX else np.int32
-        indptr, indices, data = np.empty(m + 1, index), np.empty(room, index), np.empty(room, W.dtype)
-        count, tied = _select(W, kind, name, indptr=indptr, indices=indices, data=data, **arguments)
-        if count <= room:
-            if count < room:
-                # Gives back what was never touched; a slice would hold on to all of it.
-                indices.resize(count, refcheck=False)
-                data.resize(count, refcheck=False)
-            return _args.wrap(sp.csr_array, (m, n), indptr, indices, data), tied
-        room = count
-    raise ValueError(f"{name} changed while it was being read")
+def _to_csr(W, kind, name, room, **arguments):
+    """CSR of what a rule selects from a 2-D W."""
+    status, tied, A = compact.to_csr(W, kind, room, **arguments)
+    if status == _core.IS_NAN:
+        _raise_nan(W, name)
+    if A is None:
+        raise ValueError(f"{name} changed while it was being read")
+    return A, tied
 
 
 def _keep_entries(A, keep):
@@ -446,24 +439,7 @@ def threshold(W, tau, *, threads=None):
         if v.size:
             _select(v, _core.AT_LEAST, "W", key=key, mask=mask, threads=t)
         return apply_mask(W, mask, threads=t)
-    return _to_csr(v, _core.AT_LEAST, "W", _room(v, key), key=key, threads=t)[0]
-
-
-def from_dense(W, *, threads=None):
-    """CSR of the nonzero elements of a 2-D array of reals (NaN included) in one read: what `sparsecore.from_dense`
-    does for the types that have a kernel."""
-    return _to_csr(W, _core.NONZERO, "W", _room(W, 1), threads=_threads.resolve(threads, W.size))[0]
-
-
-def _room(v, key):
-    """Room for the entries whose keys are at least `key`: an estimate from a sample, generous, at most all."""
-    if v.size <= 1 << 16:
-        return v.size
-    rng = np.random.default_rng(0)
-    rows, columns = rng.integers(0, v.shape[0], 4096), rng.integers(0, v.shape[1], 4096)
-    bits = v[rows, columns].view(f"u{v.itemsize}") & ((1 << (8 * v.itemsize - 1)) - 1)
-    share = np.count_nonzero(bits >= key) / 4096
-    return min(v.size, int(v.size * (share + 5 * (share * (1 - share) / 4096) ** 0.5 + 0.002)))
+    return _to_csr(v, _core.AT_LEAST, "W", compact.room(v, key), key=key, threads=t)[0]
 
 
 def _key_from(tau, dtype):

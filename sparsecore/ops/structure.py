@@ -9,6 +9,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from .. import _args, _core, _threads
+from . import compact
 
 __all__ = [
     "from_coo", "from_dense", "hstack", "sum_duplicates", "take_cols", "take_rows", "tocsc", "tocsr", "todense",
@@ -299,6 +300,10 @@ def _dense_rows(W, threads):
         W = _args.native(W)
     m, n = W.shape
     t = _threads.resolve(threads, m * n)
+    if W.dtype.name in ("float16", "bfloat16", "float32", "float64") and m * n > 1 << 16:
+        A = compact.to_csr(W, _core.NONZERO, compact.room(W, 1), threads=t)[2]
+        if A is not None:
+            return _args.Rows((m, n), A.indptr, A.indices, A.data, False)
     counts = np.empty(m + 1, np.int64)
     _core.from_dense_count(W, counts, t)
     nnz = int(counts[-1])
