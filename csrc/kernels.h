@@ -58,14 +58,14 @@ struct sc_spgemm_kernels {
     void (*work)(const sc_csr *A, const sc_csr *B, int64_t r0, int64_t r1, int64_t *work);
     sc_spgemm_fn *rows[SC_NVAL], *topn[SC_NVAL];
     /* out[p] = (A @ B)[r, col[p]] for the entries p of rows r0 <= r < r1 of M; acc holds B->cols sums, of any value */
-    void (*masked[SC_NVAL])(const sc_csr *A, const sc_csr *B, const sc_csr *M, int64_t r0, int64_t r1, void *acc,
-                            void *out);
+    void (*masked[SC_NVAL])(const sc_csr *A, const sc_csr *B, const sc_csr *M, int64_t r0, int64_t r1, int flags,
+                            void *acc, void *out);
     /* Of a plan: slot[work[r] ...] = the place within row r of C of each product of the row (place: B->cols of scratch);
      * then the sums, row r of C beginning at Cp[r]. */
     void (*slots)(const sc_csr *A, const sc_csr *B, const sc_csr *C, int64_t r0, int64_t r1, uint16_t *place,
                   const int64_t *work, uint16_t *slot);
     void (*planned[SC_NVAL])(const sc_csr *A, const sc_csr *B, const int64_t *Cp, int64_t r0, int64_t r1,
-                             const int64_t *work, const uint16_t *slot, void *out);
+                             int flags, const int64_t *work, const uint16_t *slot, void *out);
     /* out[p] = X[r, :n] . Y[col[p], :n], times the value of p if `weights`, for the entries p of rows r0 <= r < r1 */
     void (*sddmm[SC_NVAL])(const sc_csr *P, int64_t r0, int64_t r1, const void *X, const void *Y, int64_t n,
                            int weights, void *out);

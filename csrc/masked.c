@@ -30,6 +30,7 @@ static int masked(const struct sc_side *A, const struct sc_side *B, const struct
 #pragma omp parallel for num_threads(threads) schedule(dynamic, 1) if (threads > 1)
         for (int64_t k = k0; k < SC_MIN(k0 + WAVE, n); k++)
             sc_kernels()->spgemm->masked[A->m.val](&A->m, &B->m, &M->m, sc_cut(&parts, k, n), sc_cut(&parts, k + 1, n),
+                                                   B->canonical ? SC_CANONICAL : 0,
                                                    acc + (size_t)(sc_thread() * columns) * size, out);
         status = sc_poll();
     }

@@ -92,7 +92,8 @@ int sc_plan_multiply(const sc_csr *A, const sc_csr *B, const int64_t *Cp, const 
 #pragma omp parallel for num_threads(threads) schedule(dynamic, 1) if (threads > 1)
         for (int64_t k = k0; k < SC_MIN(k0 + WAVE, n); k++)
             sc_kernels()->spgemm->planned[A->val](&side[0].m, &side[1].m, Cp, sc_cut(&parts, k, n),
-                                                  sc_cut(&parts, k + 1, n), work, slot, out);
+                                                  sc_cut(&parts, k + 1, n), side[1].canonical ? SC_CANONICAL : 0, work,
+                                                  slot, out);
         status = sc_poll();
     }
     for (int i = 0; i < 2; i++) sc_side_close(&side[i]);

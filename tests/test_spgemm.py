@@ -232,6 +232,15 @@ def test_gram_is_symmetric_and_the_product(rng, fmt, dtype):
         sc.gram(A, axis=2)
 
 
+@pytest.mark.parametrize("dtype", TYPES)
+def test_gram_of_many_products_per_entry_is_mirrored(rng, dtype):
+    A = random_sparse(rng, 700, 60, 0.3, dtype)
+    got = sc.gram(A)
+    same_as_scipy(got, A.T.tocsr(), A)
+    assert len({sha(sc.gram(A, threads=t)) for t in THREADS}) == 1
+    assert sc.gram(A[:0]).nnz == 0 and sc.gram(A[:, :0]).shape == (0, 0)
+
+
 def test_gram_of_unsorted_rows(rng):
     A = random_sparse(rng, 40, 30, 0.2)
     for r in range(40):

@@ -83,30 +83,87 @@ static int64_t SC_PASTE(spgemm_collect, VNAME)(VAL *acc, uint8_t *flag, int64_t 
     return n;
 }
 
+#if SC_LEVEL >= 512 && VREAL
+/* The same where only the `top` largest above `floor` are wanted: most sums fall below a bar that rises (thin_body.h)
+ * and are cleared without being written anywhere.  At most 4 top + 64 candidates come back. */
+static int64_t SC_PASTE(spgemm_candidates, VNAME)(VAL *acc, uint8_t *flag, int64_t base, int64_t lo, int64_t hi,
+                                                  const sc_spgemm_scratch *s, int32_t *col, VAL *val)
+{
+    const __m256i step = _mm256_set_epi32(7, 6, 5, 4, 3, 2, 1, 0);
+    int64_t n = 0, end = hi - base + 1, limit = 4 * s->top + 64;
+    VAL bar = (VAL)s->floor;
+    for (int64_t w = (lo - base) & ~(int64_t)63; w < end; w += 64) {
+        uint64_t bits = ~(uint64_t)0;
+        if (flag) {
+            __m512i f = _mm512_load_si512(flag + w);
+            if (!(bits = _mm512_test_epi8_mask(f, f))) continue;
+            _mm512_store_si512(flag + w, _mm512_setzero_si512());
+        } else if (end - w < 64) {
+            bits >>= 64 - (end - w);
+        }
+        for (int64_t j = w; bits; j += 8, bits >>= 8) {
+            __mmask8 m = (__mmask8)bits;
+#if VBITS == 64
+            __m512d v = _mm512_load_pd(acc + j);
+            _mm512_store_pd(acc + j, _mm512_setzero_pd());
+            m = _mm512_mask_cmp_pd_mask(m, v, _mm512_set1_pd(bar), _CMP_GT_OQ);
+            if (!m) continue;
+            m = _mm512_mask_cmp_pd_mask(m, v, _mm512_setzero_pd(), _CMP_NEQ_UQ);
+            _mm512_storeu_pd(val + n, _mm512_maskz_compress_pd(m, v));
+#else
+            __m256 v = _mm256_load_ps(acc + j);
+            _mm256_store_ps(acc + j, _mm256_setzero_ps());
+            m = _mm256_mask_cmp_ps_mask(m, v, _mm256_set1_ps(bar), _CMP_GT_OQ);
+            if (!m) continue;
+            m = _mm256_mask_cmp_ps_mask(m, v, _mm256_setzero_ps(), _CMP_NEQ_UQ);
+            _mm256_storeu_ps(val + n, _mm256_maskz_compress_ps(m, v));
+#endif
+            __m256i c = _mm256_add_epi32(step, _mm256_set1_epi32((int32_t)(base + j)));
+            _mm256_storeu_si256((__m256i *)(col + n), _mm256_maskz_compress_epi32(m, c));
+            n += __builtin_popcount(m);
+            if (n >= limit) {
+                bar = SC_PASTE(thin, VNAME)(col, val, n, s->top, s->pick);
+                n = s->top;
+            }
+        }
+    }
+    return n;
+}
+#endif
+
 /* acc[column] += product, flag[column] = 1, then what was touched; where most columns are, without flags. */
 static int64_t SC_PASTE(spgemm_dense, VNAME)(const VAL *a, const int64_t *segment, int64_t entries, const sc_csr *B,
-                                             int64_t lo, int64_t hi, int64_t f, const sc_spgemm_scratch *s,
-                                             int32_t *col, VAL *val)
+                                             int canonical, int64_t lo, int64_t hi, int64_t f,
+                                             const sc_spgemm_scratch *s, int32_t *col, VAL *val)
 {
     const int32_t *Bc = B->indices;
     const VAL *Bv = B->data;
     const int64_t base = s->span >= B->cols ? 0 : lo;
     VAL *acc = s->acc;
     uint8_t *flag = s->flag;
-    if (f >= 2 * (hi - lo + 1)) {
-        for (int64_t i = 0; i < entries; i++) {
-            VAL x = a[i];
-            for (int64_t q = segment[2 * i], end = segment[2 * i + 1]; q < end; q++) acc[Bc[q] - base] += x * Bv[q];
-        }
-        return SC_PASTE(spgemm_collect, VNAME)(acc, 0, base, lo, hi, col, val);
-    }
+    if (f >= 2 * (hi - lo + 1)) flag = 0;
     for (int64_t i = 0; i < entries; i++) {
         VAL x = a[i];
-        for (int64_t q = segment[2 * i], end = segment[2 * i + 1]; q < end; q++) {
+        int64_t q = segment[2 * i], end = segment[2 * i + 1];
+        /* Columns of a canonical row differ: four sums are read before the first is written. */
+        for (; canonical && q + 4 <= end; q += 4) {
+            int64_t j = Bc[q] - base, k = Bc[q + 1] - base, l = Bc[q + 2] - base, m = Bc[q + 3] - base;
+            VAL vj = acc[j] + x * Bv[q], vk = acc[k] + x * Bv[q + 1], vl = acc[l] + x * Bv[q + 2],
+                vm = acc[m] + x * Bv[q + 3];
+            acc[j] = vj;
+            acc[k] = vk;
+            acc[l] = vl;
+            acc[m] = vm;
+            if (flag) flag[j] = flag[k] = flag[l] = flag[m] = 1;
+        }
+        for (; q < end; q++) {
             acc[Bc[q] - base] += x * Bv[q];
-            flag[Bc[q] - base] = 1;
+            if (flag) flag[Bc[q] - base] = 1;
         }
     }
+#if SC_LEVEL >= 512 && VREAL
+    if (s->top < INT64_MAX) return SC_PASTE(spgemm_candidates, VNAME)(acc, flag, base, lo, hi, s, col, val);
+#endif
     return SC_PASTE(spgemm_collect, VNAME)(acc, flag, base, lo, hi, col, val);
 }
 
@@ -243,7 +300,8 @@ static int64_t SC_PASTE(spgemm_row, VNAME)(const sc_csr *A, const sc_csr *B, int
     if ((flags & SC_CANONICAL) && p1 - p0 == 1)
         return SC_PASTE(spgemm_scaled, VNAME)(B, s->segment[0], s->segment[1], a[0], col, val);
     if (range <= s->span && (range <= SPREAD * f || f > s->sort))
-        return SC_PASTE(spgemm_dense, VNAME)(a, s->segment, p1 - p0, B, lo, hi, f, s, col, val);
+        return SC_PASTE(spgemm_dense, VNAME)(a, s->segment, p1 - p0, B, flags & SC_CANONICAL, lo, hi, f, s, col,
+                                              val);
 #if SC_LEVEL >= 512 && VREAL
     int bits = 64 - __builtin_clzll((uint64_t)f);
     if (f <= NETWORK && (uint64_t)range <= (uint64_t)1 << (32 - bits))
@@ -264,7 +322,7 @@ static int64_t SC_PASTE(spgemm, VNAME)(const sc_csr *A, const sc_csr *B, int64_t
 /* Every product of the row is added where it belongs, and only what M asks for is cleared before and read after: the
  * other sums are never looked at. */
 static void SC_PASTE(masked, VNAME)(const sc_csr *A, const sc_csr *B, const sc_csr *M, int64_t r0, int64_t r1,
-                                    void *acc_, void *out_)
+                                    int flags, void *acc_, void *out_)
 {
     const int64_t *Ap = A->indptr, *Bp = B->indptr, *Mp = M->indptr;
     const int32_t *Ac = A->indices, *Bc = B->indices, *Mc = M->indices;
@@ -275,7 +333,17 @@ static void SC_PASTE(masked, VNAME)(const sc_csr *A, const sc_csr *B, const sc_c
         for (int64_t p = Mp[r]; p < Mp[r + 1]; p++) acc[Mc[p]] = 0;
         for (int64_t p = Ap[r]; p < Ap[r + 1]; p++) {
             VAL a = Av[p];
-            for (int64_t q = Bp[Ac[p]], end = Bp[Ac[p] + 1]; q < end; q++) acc[Bc[q]] += a * Bv[q];
+            int64_t q = Bp[Ac[p]], end = Bp[Ac[p] + 1];
+            for (; (flags & SC_CANONICAL) && q + 4 <= end; q += 4) {
+                int64_t j = Bc[q], k = Bc[q + 1], l = Bc[q + 2], m = Bc[q + 3];
+                VAL vj = acc[j] + a * Bv[q], vk = acc[k] + a * Bv[q + 1], vl = acc[l] + a * Bv[q + 2],
+                    vm = acc[m] + a * Bv[q + 3];
+                acc[j] = vj;
+                acc[k] = vk;
+                acc[l] = vl;
+                acc[m] = vm;
+            }
+            for (; q < end; q++) acc[Bc[q]] += a * Bv[q];
         }
         for (int64_t p = Mp[r]; p < Mp[r + 1]; p++) out[p] = acc[Mc[p]];
     }
@@ -283,7 +351,7 @@ static void SC_PASTE(masked, VNAME)(const sc_csr *A, const sc_csr *B, const sc_c
 
 /* out[Cp[r] + slot of the product] += product: no column is looked at. */
 static void SC_PASTE(planned, VNAME)(const sc_csr *A, const sc_csr *B, const int64_t *Cp, int64_t r0, int64_t r1,
-                                     const int64_t *work, const uint16_t *slot, void *out_)
+                                     int flags, const int64_t *work, const uint16_t *slot, void *out_)
 {
     const int64_t *Ap = A->indptr, *Bp = B->indptr;
     const int32_t *Ac = A->indices;
@@ -299,7 +367,16 @@ static void SC_PASTE(planned, VNAME)(const sc_csr *A, const sc_csr *B, const int
             __builtin_prefetch(Bv + Bp[Ac[SC_MIN(p + AHEAD, last)]]);
             int64_t n = Bp[Ac[p] + 1] - Bp[Ac[p]];
             const VAL *b = Bv + Bp[Ac[p]];
-            for (int64_t q = 0; q < n; q++) c[s[q]] += a * b[q];
+            int64_t q = 0;
+            for (; (flags & SC_CANONICAL) && q + 4 <= n; q += 4) {
+                VAL vj = c[s[q]] + a * b[q], vk = c[s[q + 1]] + a * b[q + 1], vl = c[s[q + 2]] + a * b[q + 2],
+                    vm = c[s[q + 3]] + a * b[q + 3];
+                c[s[q]] = vj;
+                c[s[q + 1]] = vk;
+                c[s[q + 2]] = vl;
+                c[s[q + 3]] = vm;
+            }
+            for (; q < n; q++) c[s[q]] += a * b[q];
             s += n;
         }
     }
