@@ -136,7 +136,7 @@ static int FN(blocked_fill)(const sc_csr *A, const sc_prepared *P, int by_column
                 index[q + j] = (uint8_t)local;
                 top = SC_MAX(top, local);
             }
-            if (top >= (UIDX)P->block_cols) return 0;
+            if (top >= (UIDX)SC_MIN(P->block_cols, P->cols - k0)) return 0;
             memcpy(data + q, val + p, (size_t)n * sizeof(VAL));
             q += n;
             from[id[i]] += n;
@@ -156,12 +156,12 @@ static int FN(patterned_tile)(const sc_csr *A, const sc_prepared *P, int by_colu
     const IDX *col = A->indices;
     const VAL *val = A->data;
     int64_t rows = P->block_rows, cols = P->block_cols, own = by_columns ? cols : rows, across = by_columns ? rows : cols;
-    int64_t r0 = part * own, c0 = other * across, m = SC_MIN(own, A->rows - r0);
+    int64_t r0 = part * own, c0 = other * across, m = SC_MIN(own, A->rows - r0), c1 = SC_MIN(c0 + across, A->cols);
     memset(masks, 0, (size_t)(rows / 4 * cols));
     for (int64_t o = 0; o < m; o++) {
         int64_t p = from[o], end = ptr[r0 + o + 1];
         if (p < 0 || end > A->nnz) return 0;
-        for (; p < end && col[p] < c0 + across; p++) {
+        for (; p < end && col[p] < c1; p++) {
             int64_t l = col[p] - c0;
             if (l < 0) return 0;
             int64_t i = by_columns ? l : o, at = (i >> 2) * cols + (by_columns ? o : l);
