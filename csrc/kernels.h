@@ -104,7 +104,7 @@ enum { SC_PREPARED_VECTORS = 5 };
 typedef void sc_tile_fn(const sc_prepared *P, int64_t rb, int64_t kb, const void *X, void *C);
 /* Counts, then fills, one part of a layout: a block of rows, or with `by_columns` a block of columns of the layout
  * (rows of A).  0 where A changed in between.  `scratch` is one thread's own. */
-typedef void sc_count_part_fn(const sc_csr *A, const sc_prepared *P, int by_columns, int64_t part, void *scratch);
+typedef void sc_count_part_fn(const sc_csr *A, const sc_prepared *P, int by_columns, int64_t part);
 typedef int sc_fill_part_fn(const sc_csr *A, const sc_prepared *P, int by_columns, int64_t part, void *scratch);
 struct sc_prepared_kernels {
     int lanes[2];                                                     /* f32, f64 */

@@ -31,39 +31,23 @@ static int64_t sort_rows(uint8_t *heads, int64_t rows)
     return sum;
 }
 
-int sc_prepare_count(const sc_csr *A, int by_columns, sc_prepared *P, int64_t *index_size, int threads)
+int sc_prepare_count(const sc_csr *A, int by_columns, sc_prepared *P, int threads)
 {
     sc_count_part_fn *count = sc_kernels()->prepared->count[P->val][P->layout][A->idx];
-    int64_t parts = up(A->rows, by_columns ? P->block_cols : P->block_rows), size = scratch_size(P);
-    char *scratch = sc_alloc(size * threads, 1);
-    if (!scratch) return SC_NO_MEMORY;
-    /* Thread t takes parts t, t + threads, ... with its own scratch. */
-#pragma omp parallel for num_threads(threads) schedule(static, 1) if (threads > 1)
-    for (int64_t t = 0; t < threads; t++)
-        for (int64_t part = t; part < parts; part += threads) count(A, P, by_columns, part, scratch + t * size);
-    sc_free(scratch);
+    int64_t parts = up(A->rows, by_columns ? P->block_cols : P->block_rows);
+    if (!count) return SC_OK;       /* counted as it is filled */
+#pragma omp parallel for num_threads(threads) schedule(dynamic, 1) if (threads > 1)
+    for (int64_t part = 0; part < parts; part++) count(A, P, by_columns, part);
 
-    *index_size = P->nnz;
     if (P->layout == SC_CSR16 || P->layout == SC_BITMASK) return P->start[P->rows] == P->nnz ? SC_OK : SC_CHANGED;
-    int64_t tiles = up(P->rows, P->block_rows) * up(P->cols, P->block_cols), columns = 0, entries = 0;
-    if (P->layout == SC_BLOCKED) {
+    int64_t tiles = up(P->rows, P->block_rows) * up(P->cols, P->block_cols), entries = 0;
 #pragma omp parallel for num_threads(threads) schedule(static) if (threads > 1)
-        for (int64_t t = 0; t < tiles; t++)
-            P->start[t] = sort_rows((uint8_t *)P->heads + t * 2 * P->block_rows, P->block_rows);
-        for (int64_t t = 0; t <= tiles; t++) {
-            int64_t n = t < tiles ? P->start[t] : 0;
-            P->start[t] = entries;
-            entries += n;
-        }
-    } else {
-        for (int64_t t = 0; t <= tiles; t++) {
-            int64_t c = t < tiles ? P->start[2 * t] : 0, n = t < tiles ? P->start[2 * t + 1] : 0;
-            P->start[2 * t] = columns;
-            P->start[2 * t + 1] = entries;
-            columns += c;
-            entries += n;
-        }
-        *index_size = columns;
+    for (int64_t t = 0; t < tiles; t++)
+        P->start[t] = sort_rows((uint8_t *)P->heads + t * 2 * P->block_rows, P->block_rows);
+    for (int64_t t = 0; t <= tiles; t++) {
+        int64_t n = t < tiles ? P->start[t] : 0;
+        P->start[t] = entries;
+        entries += n;
     }
     return entries == P->nnz ? SC_OK : SC_CHANGED;
 }
@@ -75,6 +59,7 @@ int sc_prepare_fill(const sc_csr *A, int by_columns, const sc_prepared *P, int t
     char *scratch = sc_alloc(size * threads, 1);
     int status = SC_OK;
     if (!scratch) return SC_NO_MEMORY;
+    /* Thread t takes parts t, t + threads, ... with its own scratch. */
 #pragma omp parallel for num_threads(threads) schedule(static, 1) if (threads > 1)
     for (int64_t t = 0; t < threads; t++)
         for (int64_t part = t; part < parts; part += threads)

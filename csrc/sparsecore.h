@@ -99,7 +99,7 @@ int sc_sddmm(const sc_csr *P, const void *X, const void *Y, int64_t n, int weigh
  *   BLOCKED    start[tile]: first entry; heads[tile]: block_rows row numbers by falling count, then these counts;
  *              index: 8-bit columns within the tile, row after row.
  *   PATTERNED  rows by fours; the columns of a tile that meet a group are listed by their 4-bit row mask;
- *              start[tile]: first column of the list and first entry; heads[tile]: 16 list lengths for every group;
+ *              start[tile]: first of its list and first entry (with gaps between the lists); heads[tile]: 16 list lengths for every group;
  *              index: 8-bit columns within the tile; values column by column.
  *   BITMASK    one block of columns; start: indptr; heads: 16-bit masks of every row, low bit first.
  *
@@ -113,8 +113,8 @@ typedef struct {
     enum sc_layout layout;
 } sc_prepared;
 
-/* start and heads of the layout of a canonical A (by_columns: of A.T) for given block sizes; *index_size entries of index. */
-int sc_prepare_count(const sc_csr *A, int by_columns, sc_prepared *P, int64_t *index_size, int threads);
+/* start and heads of the layout of a canonical A (by_columns: of A.T) for given block sizes (PATTERNED: later). */
+int sc_prepare_count(const sc_csr *A, int by_columns, sc_prepared *P, int threads);
 /* index and data of the same */
 int sc_prepare_fill(const sc_csr *A, int by_columns, const sc_prepared *P, int threads);
 /* C = P @ X; X and C with any strides */

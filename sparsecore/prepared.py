@@ -109,8 +109,8 @@ class _Layout:
         if layout == "csr":
             return cls(final, layout, None, tuple(np.array(a) for a in R[1:4]), nnz, dtype)
         start, heads = cls._space(final, layout, block)
-        size = _core.prepare_count(*R[:4], by_columns, layout, block, start, heads, threads)
-        index = np.empty(0 if layout == "bitmask" else size, np.uint16 if layout == "csr16" else np.uint8)
+        _core.prepare_count(*R[:4], by_columns, layout, block, start, heads, threads)
+        index = np.empty(0 if layout == "bitmask" else nnz, np.uint16 if layout == "csr16" else np.uint8)
         data = np.empty(nnz + 16, dtype)     # whole vectors are read at its end
         data[nnz:] = 0
         _core.prepare_fill(*R[:4], by_columns, layout, block, start, heads, index, data, threads)
@@ -158,11 +158,19 @@ class _Layout:
             tile = np.repeat(first % blocks * cols, heads[:, 1].sum(axis=1, dtype=np.int64))
             return np.repeat(row.ravel(), heads[:, 1].ravel()), index + tile, data
         heads = heads.reshape(-1, rows // 4, 16)        # tile, group, mask
+        bits = (np.arange(16)[:, None] >> np.arange(4)) & 1
+        lists = heads.sum(axis=(1, 2), dtype=np.int64)
+        entries = (heads * bits.sum(axis=1)).sum(axis=(1, 2), dtype=np.int64)
+        index, data = index[_runs(start[:-2:2], lists)], data[_runs(start[1:-2:2], entries)]
         tile, group, mask = (np.repeat(a.ravel(), heads.ravel()) for a in np.indices(heads.shape))
-        bits = (mask[:, None] >> np.arange(4)) & 1
-        which, row = np.nonzero(bits)                   # of the list of columns; of the group
+        which, row = np.nonzero(bits[mask])             # of the list of columns; of the group
         row += (tile // blocks * rows + group * 4)[which]
         return row, (index + tile % blocks * cols)[which], data
+
+
+def _runs(first, count):
+    """first[0], first[0] + 1, ... (count[0] of them), first[1], ..."""
+    return np.arange(count.sum()) + np.repeat(first - np.cumsum(count) + count, count)
 
 
 class _Plans:

@@ -6,10 +6,9 @@ static int64_t FN(blocks)(const sc_prepared *P) { return (P->cols + P->block_col
 
 /* ---- one block of columns: CSR16 and BITMASK -------------------------------------------------------------------- */
 
-static void FN(csr16_count)(const sc_csr *A, const sc_prepared *P, int by_columns, int64_t part, void *scratch)
+static void FN(csr16_count)(const sc_csr *A, const sc_prepared *P, int by_columns, int64_t part)
 {
     (void)by_columns;
-    (void)scratch;
     const PTR *ptr = A->indptr;
     int64_t r0 = part * P->block_rows, r1 = SC_MIN(P->rows, r0 + P->block_rows);
     /* Rising within 0..nnz whatever A has become. */
@@ -34,11 +33,11 @@ static int FN(csr16_fill)(const sc_csr *A, const sc_prepared *P, int by_columns,
     return p0 == p1 || (uint64_t)top < (uint64_t)P->cols;
 }
 
-static void FN(bitmask_count)(const sc_csr *A, const sc_prepared *P, int by_columns, int64_t part, void *scratch)
+static void FN(bitmask_count)(const sc_csr *A, const sc_prepared *P, int by_columns, int64_t part)
 {
     const IDX *col = A->indices;
     int64_t words = (P->cols + 15) / 16, r0 = part * P->block_rows, r1 = SC_MIN(P->rows, r0 + P->block_rows);
-    FN(csr16_count)(A, P, by_columns, part, scratch);
+    FN(csr16_count)(A, P, by_columns, part);
     const PTR *ptr = A->indptr;
     for (int64_t r = r0; r < r1; r++) {
         uint16_t *mask = (uint16_t *)P->heads + r * words;
@@ -67,9 +66,8 @@ static int FN(bitmask_fill)(const sc_csr *A, const sc_prepared *P, int by_column
 
 /* ---- BLOCKED: counts in heads[tile][1], in row order until they are sorted -------------------------------------- */
 
-static void FN(blocked_count)(const sc_csr *A, const sc_prepared *P, int by_columns, int64_t part, void *scratch)
+static void FN(blocked_count)(const sc_csr *A, const sc_prepared *P, int by_columns, int64_t part)
 {
-    (void)scratch;
     const PTR *ptr = A->indptr;
     const IDX *col = A->indices;
     int64_t rows = P->block_rows, blocks = FN(blocks)(P);
@@ -179,53 +177,33 @@ static void FN(patterned_begin)(const sc_csr *A, const sc_prepared *P, int by_co
     for (int64_t o = 0; o < SC_MIN(own, A->rows - r0); o++) from[o] = ((const PTR *)A->indptr)[r0 + o];
 }
 
-/* scratch: int64 from[256] | dense | masks */
-static void FN(patterned_count)(const sc_csr *A, const sc_prepared *P, int by_columns, int64_t part, void *scratch)
-{
-    int64_t *from = scratch, groups = P->block_rows / 4, cols = P->block_cols, blocks = FN(blocks)(P);
-    int64_t others = by_columns ? (P->rows + P->block_rows - 1) / P->block_rows : blocks;
-    uint8_t *masks = (uint8_t *)(from + 256) + (size_t)(groups * cols * 4) * sizeof(VAL);
-    FN(patterned_begin)(A, P, by_columns, part, from);
-    for (int64_t other = 0; other < others; other++) {
-        int64_t tile = by_columns ? other * blocks + part : part * blocks + other, columns = 0, entries = 0;
-        uint8_t *count = (uint8_t *)P->heads + tile * groups * 16;
-        FN(patterned_tile)(A, P, by_columns, part, other, from, masks, NULL);
-        for (int64_t g = 0; g < groups; g++, count += 16) {
-            for (int64_t k = 0; k < cols; k++) count[masks[g * cols + k]]++;
-            count[0] = 0;
-            for (int m = 1; m < 16; m++) {
-                columns += count[m];
-                entries += count[m] * __builtin_popcount((unsigned)m);
-            }
-        }
-        P->start[2 * tile] = columns;
-        P->start[2 * tile + 1] = entries;
-    }
-}
-
+/* Counted as it is filled: a part keeps its entries where A has them, so it knows its place from the start.
+ * scratch: int64 from[256] | dense | masks */
 static int FN(patterned_fill)(const sc_csr *A, const sc_prepared *P, int by_columns, int64_t part, void *scratch)
 {
     int64_t *from = scratch, groups = P->block_rows / 4, cols = P->block_cols, blocks = FN(blocks)(P);
     int64_t others = by_columns ? (P->rows + P->block_rows - 1) / P->block_rows : blocks;
+    int64_t own = by_columns ? cols : P->block_rows, r0 = part * own, r1 = SC_MIN(A->rows, r0 + own);
+    int64_t first = ((const PTR *)A->indptr)[r0], end = ((const PTR *)A->indptr)[r1], listed = first;
+    if (first < 0 || end > P->nnz) return 0;
     VAL *dense = (VAL *)(from + 256), values[4 * 256];
     uint8_t *masks = (uint8_t *)(dense + groups * cols * 4);
     FN(patterned_begin)(A, P, by_columns, part, from);
     for (int64_t other = 0; other < others; other++) {
         int64_t tile = by_columns ? other * blocks + part : part * blocks + other;
-        const uint8_t *count = (const uint8_t *)P->heads + tile * groups * 16;
-        uint8_t *index = (uint8_t *)P->index + P->start[2 * tile];
-        VAL *data = (VAL *)P->data + P->start[2 * tile + 1];
+        uint8_t *count = (uint8_t *)P->heads + tile * groups * 16;
+        P->start[2 * tile] = listed;
+        P->start[2 * tile + 1] = first;
         if (!FN(patterned_tile)(A, P, by_columns, part, other, from, masks, dense)) return 0;
         for (int64_t g = 0; g < groups; g++, count += 16) {
-            int at[17], n = 0, q = 0;
-            at[0] = 256;            /* empty columns: counted, never stored */
-            for (int m = 1; m < 17; m++) { at[m] = n; n += m < 16 ? count[m] : 0; }
-            uint8_t order[512];
             const uint8_t *mask = masks + g * cols;
+            for (int64_t k = 0; k < cols; k++) count[mask[k]]++;
+            count[0] = 0;
+            int at[16], n = 0, q = 0;
+            at[0] = 256;            /* empty columns: sorted out of the way */
+            for (int m = 1; m < 16; n += count[m], m++) at[m] = n;
+            uint8_t order[512];
             for (int64_t k = 0; k < cols; k++) order[at[mask[k]]++] = (uint8_t)k;
-            for (int m = 1, end = 0; m < 16; m++)
-                if (at[m] != (end += count[m])) return 0;
-            memcpy(index, order, (size_t)n);
             /* Four stores without a branch; the pointer keeps those that the mask has. */
             for (int k = 0; k < n; k++) {
                 const VAL *d = dense + (g * cols + order[k]) * 4;
@@ -235,10 +213,12 @@ static int FN(patterned_fill)(const sc_csr *A, const sc_prepared *P, int by_colu
                 values[q] = d[2]; q += m >> 2 & 1;
                 values[q] = d[3]; q += m >> 3;
             }
-            memcpy(data, values, (size_t)q * sizeof(VAL));
-            index += n;
-            data += q;
+            if (first + q > end) return 0;
+            memcpy((uint8_t *)P->index + listed, order, (size_t)n);
+            memcpy((VAL *)P->data + first, values, (size_t)q * sizeof(VAL));
+            listed += n;
+            first += q;
         }
     }
-    return 1;
+    return first == end;
 }

@@ -11,7 +11,7 @@ cdef extern from "sparsecore.h" nogil:
         int layout
     enum:
         SC_CSR16, SC_BLOCKED, SC_PATTERNED, SC_BITMASK
-    int sc_prepare_count(const sc_csr *, int, sc_prepared *, int64_t *, int)
+    int sc_prepare_count(const sc_csr *, int, sc_prepared *, int)
     int sc_prepare_fill(const sc_csr *, int, const sc_prepared *, int)
     int sc_prepared_matmul(const sc_prepared *, const sc_dense *, const sc_dense *, int)
 
@@ -32,17 +32,15 @@ cdef int prepared_view(sc_prepared *P, tuple shape, str layout, tuple block, cnp
     return 0
 
 def prepare_count(shape, indptr, indices, data, bint by_columns, str layout, tuple block, start, heads, int threads):
-    """Fills start and heads; returns the size of index."""
+    """Fills start and heads."""
     cdef sc_csr A
     cdef sc_prepared P
-    cdef int64_t size = 0
     cdef int status
     csr_view(&A, shape, indptr, indices, data)
     prepared_view(&P, shape[::-1] if by_columns else shape, layout, block, start, heads, None, data, A.nnz)
     with nogil:
-        status = sc_prepare_count(&A, by_columns, &P, &size, threads)
+        status = sc_prepare_count(&A, by_columns, &P, threads)
     check(status)
-    return size
 
 def prepare_fill(shape, indptr, indices, data, bint by_columns, str layout, tuple block, start, heads, index, to,
                  int threads):
