@@ -67,6 +67,9 @@ void *sc_resize(void *p, int64_t n, size_t size)
     size_t bytes = rounded((size_t)n * size);
     void *q = realloc(p, bytes);   /* large blocks move by their page tables, nothing is copied */
     advise_huge(q, bytes);
+#ifdef SC_FAULT
+    if (q && !p) live++;
+#endif
     return q;
 }
 
