@@ -10,6 +10,9 @@
 /* Row-major copies of panels of at most this many columns stand in for operands of other strides. */
 #define PACK_COLUMNS 32
 
+/* Every row of X is read this often at least before a copy of it in panels that fit L2 is worth its time. */
+#define PACK_USES 64
+
 /* Lines of X or C read between two looks at pending signals: tens of milliseconds even where each one misses. */
 #define LINES_PER_POLL ((int64_t)1 << 22)
 
@@ -213,8 +216,12 @@ static int product(const sc_csr *A, const sc_dense *X, const sc_dense *C, int th
 {
     size_t acc = sc_acc_size(A->val);
     if (C->rows == 0 || C->cols == 0) return sc_check_rows(A, 0, A->rows);
-    if (row_major(X)) return run(A, X, C, threads);
-    int64_t width = SC_MIN(PACK_COLUMNS, C->cols);
+    /* A wide X that is read again and again: panels of four lines a row, packed (a power of two between rows would leave
+     * most sets of the cache empty). */
+    int wide = row_major(X) && C->cols * (int64_t)acc > 256 && A->nnz / SC_MAX(1, X->rows) >= PACK_USES &&
+               (double)X->rows * (double)C->cols * (double)acc > 1e6;
+    if (row_major(X) && !wide) return run(A, X, C, threads);
+    int64_t width = SC_MIN(wide ? 256 / (int64_t)acc : PACK_COLUMNS, C->cols);
     char *x = sc_alloc(X->rows * width, acc);
     int status = x ? SC_OK : SC_NO_MEMORY;
     for (int64_t j = 0; j < C->cols && status == SC_OK; j += width) {

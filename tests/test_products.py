@@ -119,3 +119,14 @@ def test_integer_values_are_promoted_as_numpy_does(rng, stored, dense):
     got = sc.matmul(A, X)
     assert got.dtype == (A @ X).dtype
     np.testing.assert_allclose(got, A.toarray() @ X)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("fmt", ["csr", "csc"])
+def test_wide_panels_of_a_matrix_with_long_rows(rng, fmt, dtype):
+    A = random_sparse(rng, 700, 600, 0.3, dtype=dtype, fmt=fmt)
+    X = rng.standard_normal((600, 523)).astype(dtype)
+    results = [sc.matmul(A, X, threads=t) for t in (1, 2, 5)] + [sc.matmul(A, np.asfortranarray(X), threads=2)]
+    for got in results:
+        np.testing.assert_allclose(got, A.toarray() @ X, rtol=tolerance(dtype, 600), atol=tolerance(dtype, 600))
+    assert len({sha(got) for got in results[:3]}) == 1
