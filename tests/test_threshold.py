@@ -353,3 +353,11 @@ def test_wrong_storage_is_an_error():
         sc.NM((2, 6), 2, 4, S.positions, S.data[:5])
     with pytest.raises(ValueError, match="outside the matrix"):
         sc.NM((2, 6), 2, 4, np.full_like(S.positions, 255), S.data) @ np.zeros(6)
+
+
+def test_half_precision_columns_are_taken_as_rows(rng):
+    W = make(rng, (9, 14), np.float16)
+    columns = sc.transpose(sc.from_dense(np.ascontiguousarray(W.T)))
+    for A in (columns, sc.from_dense(np.ascontiguousarray(W.T)).T):
+        assert sc.kth_magnitude(A, 20) == np.sort(np.abs(W), axis=None)[-20]
+        assert (sc.topk_mask(A, 20).toarray() == stable(W, 20)).all()
