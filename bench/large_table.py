@@ -84,7 +84,8 @@ def main():
     a, b = (load_model(args.folder / name).state_dict() for name in ("head.model", "whole.model"))
     print(json.dumps({
         "bytes": os.path.getsize(large), "rows": facts["rows"], "accuracy": facts["accuracy_pruned"],
-        "peak_resident_mb": round(peak / 1e6), "seconds": round(wall, 1), "percent_of_one_core": round(100 * cpu / wall),
+        "peak_resident_mb": round(peak / 1e6), "seconds": round(wall, 1),
+        "percent_of_one_core": round(100 * cpu / wall),
         "largest_difference_of_weights": max(float(np.abs(a[k] - b[k]).max()) for k in ("coef", "intercept")),
         "same_columns": a["coef"].shape == b["coef"].shape}))
 

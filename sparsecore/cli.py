@@ -87,10 +87,11 @@ def fit(args):
         label=args.label, text=args.text, features=args.features, scale=args.scale, sparsity=args.sparsity,
         alpha=args.alpha, score=args.score, screen=args.sparsify, keep=args.keep,
         ngrams=(1, args.ngrams), min_df=args.min_df, most=args.max_features, folds=args.folds, seed=args.seed,
-        batch_size=args.batch_size, prefetch=args.prefetch, workers=args.workers)
+        batch_size=args.batch_size, prefetch=args.prefetch, workers=args.workers,
+        shards=args.shards)
     model, facts = fitting.fit(args.data, options, test=args.test, progress=_progress(args))
     facts["seconds"] = round(time.perf_counter() - started, 2)
-    model.facts = {k: v for k, v in facts.items() if k != "folds"}
+    model.facts = {k: v for k, v in facts.items() if k not in ("folds", "shards")}
     model.save(args.output, **key)
     facts.update(model=str(args.output), file_bytes=os.path.getsize(args.output))
     if args.report:
@@ -455,6 +456,7 @@ def _parser():
     made.add_argument("--batch-size", type=_count, help="read so many rows at a time; memory stays bounded")
     made.add_argument("--prefetch", type=_count, default=2, help="batches read ahead (default 2)")
     made.add_argument("--workers", type=_count, help="threads that read and vectorise")
+    made.add_argument("--shards", type=_count, help="train so many sub-models on parts of the rows and merge them")
     made.add_argument("--report", metavar="FILE.html|.md")
     made.add_argument("--seal", action="store_true", help="encrypt the model file")
     _key_options(made)

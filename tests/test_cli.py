@@ -122,6 +122,18 @@ def test_fit_in_batches_gives_the_weights_of_one_go(tmp_path, table, texts, caps
         assert np.allclose(a, b, rtol=1e-9, atol=1e-12), name
 
 
+@pytest.mark.parametrize("kind", ["numbers", "text"])
+def test_fit_by_shards_reports_each_and_merges_them(tmp_path, table, texts, capsys, kind):
+    what = (table, "--label", "class, the") if kind == "numbers" else (texts, "--label", "kind", "--text", "text")
+    code, out, err = run(capsys, "fit", *what, "--sparsity", "0.8", "-o", tmp_path / "m", "--shards", "3", "--json")
+    assert code == 0, err
+    facts = json.loads(out)
+    assert len(facts["shards"]) == 3 and all(s["error"] is None for s in facts["shards"])
+    assert facts["accuracy_pruned"] > 0.85 and facts["kept"] == facts["weights"] - round(0.8 * facts["weights"])
+    assert "shards" in failed(capsys, "fit", *what, "--sparsity", "0.8", "-o", tmp_path / "m", "--shards", "3",
+                              "--batch-size", "9")
+
+
 @pytest.mark.parametrize("suffix", ["html", "md"])
 def test_the_report_is_one_file_with_its_plot(tmp_path, table, capsys, suffix):
     pytest.importorskip("matplotlib")

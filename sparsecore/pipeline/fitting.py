@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
+import scipy.sparse as sp
 
 from .. import pruning as pr
 from .features import TableFeatures, TextFeatures
-from .model import accuracy, cross_validate, train
+from .linear import prune_linear
+from .model import CondensedModel, accuracy, cross_validate, mass, train
 from .outofcore import HELD_OUT, fit_batches
 from .readers import DataError, read_columns, table_batches
+from .shards import Linear, fit_shards, merge
 
 BATCH_TERMS = 4096  # moments take terms^2 * 8 bytes
 
@@ -38,6 +42,7 @@ class Options:
     batch_size: int | None = None
     prefetch: int = 2
     workers: int | None = None
+    shards: int | None = None
 
     def spec(self, path):
         """Features that know their columns but have seen no data."""
@@ -61,11 +66,15 @@ def fit(path, options, *, test=None, progress=lambda items, **_: iter(items)):
     DataError for a table that cannot be used as asked, OSError for one that cannot be opened.
     """
     spec = options.spec(path)
+    if options.shards and (options.batch_size or options.screen):
+        raise ValueError("--shards does not go with --batch-size or --sparsify")
     if options.batch_size:
         if options.screen:
             raise ValueError("--sparsify needs all rows at once; with batches, --max-features limits the terms")
         dense, model, found, rows = fit_batches(path, options, spec, test=test, progress=progress)
         return model, _facts(path, test, options, rows, model.classes, dense, model, found)
+    if options.shards:
+        return _fit_shards(path, options, spec, test, progress)
     data = read(path, spec, options)
     y = np.array(data[options.label], dtype=object)
     classes = _classes(path, y, options, test)
@@ -82,6 +91,43 @@ def fit(path, options, *, test=None, progress=lambda items, **_: iter(items)):
         X, y = features.transform(data), np.array(data[options.label], dtype=object)
         found = [{"dense": accuracy(dense, X, y, features), "pruned": accuracy(model, X, y, features)}]
     return model, _facts(path, test, options, raw.shape[0], classes, dense, model, found)
+
+
+def _fit_shards(path, options, spec, test, progress):
+    """One sub-model per part of the rows, merged by their mean, pruned, solved again part by part, merged again."""
+    data = read(path, spec, options)
+    y = np.array(data[options.label], dtype=object)
+    raw = spec.count(data)
+    held = np.zeros(len(y), bool)
+    held[::HELD_OUT] = test is None
+    classes = _classes(path, y, replace(options, folds=1), path)
+    parts = np.array_split(np.random.default_rng(options.seed).permutation(np.flatnonzero(~held)), options.shards)
+    features, chosen = spec.fitted(raw[~held])
+    X = features.weigh(raw[:, chosen])
+
+    def merged(rows, alpha):
+        shards = ((rows[part], y[part]) for part in progress(parts, desc="shards", unit="shard"))
+        found = fit_shards(shards, partial(Linear, alpha=alpha), workers=options.workers, prefetch=options.prefetch,
+                           seed=options.seed)
+        return found, merge(found)
+
+    found, whole = merged(X, options.alpha)
+    dense = CondensedModel(features, whole.coef_, whole.intercept_, whole.classes_)
+    mask = prune_linear(whole.coef_, options.sparsity, score=options.training()["score"])
+    own = np.flatnonzero(mask.any(axis=0))
+    rows = features.restrict(X, own)
+    again = merged(rows, options.alpha * mass(rows) / (mass(X[:, own]) or 1.0))[1]
+    coef = sp.csr_array(np.where(mask[:, own], again.coef_, 0))
+    model = CondensedModel(features.keep(own), coef, again.intercept_, again.classes_)
+    if test is not None:
+        data = read(test, spec, options)
+        X_test, y_test = features.transform(data), np.array(data[options.label], dtype=object)
+    else:
+        X_test, y_test = X[held], y[held]
+    scores = [{"dense": accuracy(dense, X_test, y_test, features), "pruned": accuracy(model, X_test, y_test, features)}]
+    facts = _facts(path, test, options, len(y), classes, dense, model, scores)
+    facts["shards"] = [{"shard": s.shard, "rows": s.rows, "accuracy": s.accuracy, "error": s.error} for s in found]
+    return model, facts
 
 
 def read(path, spec, options):
@@ -106,6 +152,8 @@ def summary(facts):
         f"  {100 * facts['sparsity']:.4g} % sparse{'':<8} {100 * facts['accuracy_pruned']:6.2f} %   "
         f"{facts['kept']:,} weights, {facts['bytes_pruned']:,} bytes",
         f"  difference           {100 * (facts['accuracy_pruned'] - facts['accuracy_dense']):+6.2f} points",
+        *(f"  shard {s['shard']}: {s['error'] or format(100 * s['accuracy'], '.2f') + ' % on its own held-out rows'}"
+          for s in facts.get("shards", ())),
         f"{facts['model']}: {facts['file_bytes']:,} bytes; {facts['seconds']} s",
     ])
 
@@ -131,7 +179,8 @@ def _facts(path, test, options, rows, classes, dense, model, found):
         "accuracy_pruned": float(np.mean([f["pruned"] for f in found])),
         "folds": found, "weights": coef.size, "kept": int(model.coef.nnz),
         "bytes_dense": coef.nbytes, "bytes_pruned": pr.smallest_format(model.coef)[1],
-        "held_out": bool(options.batch_size) and test is None, "seed": options.seed, "alpha": options.alpha,
+        "held_out": bool(options.batch_size or options.shards) and test is None, "seed": options.seed,
+        "alpha": options.alpha,
     }
 
 

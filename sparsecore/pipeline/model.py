@@ -18,7 +18,7 @@ from .features import features_from
 from .linear import encode_labels, pick_labels, prune_linear, ridge
 from .sparsify import column_scores, kept_columns
 
-__all__ = ["CondensedModel", "accuracy", "cross_validate", "folds", "train"]
+__all__ = ["CondensedModel", "accuracy", "cross_validate", "folds", "mass", "train"]
 
 KIND = "sparsecore condensed model"
 
@@ -91,7 +91,7 @@ def train(X, y, classes, features, *, sparsity, alpha=0.3, score=None, screen=No
     if not chosen.size:
         raise ValueError(f"a sparsity of {sparsity} leaves none of the {coef.size} weights")
     left, rows = mask[:, chosen], features.restrict(X, chosen)
-    penalty = alpha * _mass(rows) / (_mass(X[:, chosen]) or 1.0)
+    penalty = alpha * mass(rows) / (mass(X[:, chosen]) or 1.0)
     weights, offset = np.zeros(left.shape), Y.mean(axis=0)
     for o in range(len(left)):  # every output on its own support
         own = np.flatnonzero(left[o])
@@ -131,7 +131,7 @@ def accuracy(model, X, y, features):
     return float((pick_labels(model.decision(rows), model.classes) == y).mean())
 
 
-def _mass(X):
+def mass(X):
     """Mean squared length of the rows that are not empty."""
     squares = np.asarray((X.multiply(X) if sp.issparse(X) else X * X).sum(axis=1)).ravel()
     return float(squares[squares > 0].mean()) if (squares > 0).any() else 0.0
