@@ -129,7 +129,7 @@ def calibrated(net, x):
 # ---------------------------------------------------------------- parts
 
 def nets(args):
-    """Stops after args.seconds with what is done kept in build/, like `train`."""
+    """Stops after args.seconds; what is done is kept in build/ and a later run goes on."""
     calibration, test, labels = mnist(args.data)
     path = kept_at("nets.json")
     accuracies = json.loads(path.read_text()) if path.exists() else {}
@@ -143,7 +143,8 @@ def nets(args):
         stats = calibrated(net, calibration[:2000]) if todo else None
         for method in todo:
             if time.perf_counter() - begin > args.seconds:
-                raise SystemExit("stopped for time: run again to go on")
+                print("stopped for time: run again to go on")
+                break
             found = []
             for level in args.levels:
                 pruned = pr.prune(net.weights, level, stats=stats, **METHODS[method]).state_dict()
@@ -306,7 +307,7 @@ def gradual(args, sparsity):
 
 
 def speeds(dense, fast, batches):
-    """{batch: {network: {"median", "least"} seconds}} of interleaved calls on the same threads."""
+    """{batch: {network: {"median", "least"} seconds}} of interleaved turns of ten calls on the same threads."""
     import torch
 
     found = {}
@@ -321,11 +322,13 @@ def speeds(dense, fast, batches):
                 for _ in range(5):
                     runs[name](x)
             start = time.perf_counter()
-            while time.perf_counter() - start < 1 or len(seconds["ours"]) < 20:
+            while time.perf_counter() - start < 1.5:
                 for name, net in runs.items():
-                    begin = time.perf_counter()
-                    net(x)
-                    seconds[name].append(time.perf_counter() - begin)
+                    # Ten in a row: a network that runs alone finds its weights where it left them.
+                    for _ in range(10):
+                        begin = time.perf_counter()
+                        net(x)
+                        seconds[name].append(time.perf_counter() - begin)
             found[batch] = {name: {"median": float(np.median(times)), "least": min(times)}
                             for name, times in seconds.items()}
     return found
@@ -335,14 +338,14 @@ def speed_lines(found):
     """Least times: on a machine shared with others the medians are of their work as much as of ours."""
     import torch
 
-    lines = [f"Least time of interleaved calls, {torch.get_num_threads()} threads:", "",
-             "| batch | torch dense, ms | traced dense, ms | ours, ms | times faster than the better | by medians |",
-             "|---|---|---|---|---|---|"]
+    lines = [f"Least time of interleaved turns of ten calls, {torch.get_num_threads()} threads:", "",
+             "| batch | torch dense, ms | traced dense, ms | ours, ms | times faster than the better |",
+             "|---|---|---|---|---|"]
     for batch, t in found.items():
         dense, traced, ours = (t[name] for name in ("dense", "dense, traced", "ours"))
-        by = {kind: min(dense[kind], traced[kind]) / ours[kind] for kind in ("least", "median")}
+        faster = min(dense["least"], traced["least"]) / ours["least"]
         lines.append(f"| {batch} | {1e3 * dense['least']:.3f} | {1e3 * traced['least']:.3f} | "
-                     f"{1e3 * ours['least']:.3f} | {by['least']:.2f} | {by['median']:.2f} |")
+                     f"{1e3 * ours['least']:.3f} | {faster:.2f} |")
     return lines
 
 
@@ -394,7 +397,7 @@ def solvers(args):
     rng = np.random.default_rng(0)
     # Inputs with the decaying spectrum and uneven scales of real activations.
     mix = rng.standard_normal((d // 4, d), dtype=np.float32) * np.exp(rng.standard_normal(d, dtype=np.float32))
-    X = np.maximum(rng.standard_normal((2 * d, d // 4), dtype=np.float32) @ mix, 0)
+    X = np.maximum(rng.standard_normal((d, d // 4), dtype=np.float32) @ mix, 0)
     W = rng.standard_normal((d, d), dtype=np.float32) / np.sqrt(np.float32(d))
     stats = pr.calibrate(X)
     result = {"size": d}
@@ -406,17 +409,17 @@ def solvers(args):
         result[f"gemm {np.dtype(kind).name}"] = time.perf_counter() - begin
     base = pr.error(W, pr.prune_layer(W, 0.7, method=pr.wanda, stats=stats, pattern=pr.Unstructured()), stats)
     for method in args.methods:
-        begin = time.perf_counter()
+        begin, cpu = time.perf_counter(), time.process_time()
         W_hat = pr.prune_layer(W, 0.7, method=method, stats=stats)
-        seconds = time.perf_counter() - begin
-        result[method] = {"seconds": seconds, "in f64 products": seconds / result["gemm float64"],
+        seconds, cpu = time.perf_counter() - begin, time.process_time() - cpu
+        result[method] = {"seconds": seconds, "cpu seconds": cpu, "in f64 products": seconds / result["gemm float64"],
                           "error / wanda": pr.error(W, W_hat, stats) / base}
         print(method, result[method], flush=True)
     lines = [f"{d} x {d} f32 layer, 70 %, Gram {d} wide; one {d}^3 product takes {result['gemm float32']:.2f} s in "
              f"f32, {result['gemm float64']:.2f} s in f64:", "",
-             "| solver | seconds | f64 products | error / Wanda's |", "|---|---|---|---|"]
-    lines += [f"| {m} | {result[m]['seconds']:.1f} | {result[m]['in f64 products']:.1f} | "
-              f"{result[m]['error / wanda']:.3f} |" for m in args.methods]
+             "| solver | seconds | CPU seconds | f64 products | error / Wanda's |", "|---|---|---|---|---|"]
+    lines += ["| {} | {seconds:.1f} | {cpu seconds:.1f} | {in f64 products:.1f} | {error / wanda:.3f} |".format(
+        method, **result[method]) for method in args.methods]
     return result, lines
 
 
