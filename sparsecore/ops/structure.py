@@ -74,7 +74,9 @@ def summed(R, threads=None):
 
 
 def merged(R, threads=None):
-    """The same for rows that are sorted already."""
+    """The same for rows that are sorted already; mostly there is nothing to sum, which one read shows."""
+    if is_canonical(R, threads):
+        return R
     if not _args.has_kernel(R.data.dtype):
         return summed(R, threads)
     nnz = _core.sum_duplicates(R.shape, R.indptr, R.indices, R.data, _work(threads, R))
