@@ -28,6 +28,19 @@ def test_convolutions_are_pruned_as_matrices_and_come_back():
     assert back.shape == (8, 3, 3, 3) and np.count_nonzero(back == 0) == 108
 
 
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_half_precision_comes_back_from_its_csr(dtype):
+    kind = np.dtype(dtype) if dtype == "float16" else np.dtype(pytest.importorskip("ml_dtypes").bfloat16)
+    model = {name: array.astype(kind) for name, array in MODEL.items()}
+    pruned = pr.prune(model, 0.5)
+    back = pruned.state_dict()
+    assert pruned.report["fc1.weight"]["nnz"] == 320
+    for name, array in back.items():
+        assert array.dtype == kind and array.shape == model[name].shape
+        kept = array != 0
+        np.testing.assert_array_equal(array[kept], model[name][kept])
+
+
 def test_own_sparsity_for_each_layer():
     pruned = pr.prune(MODEL, {"fc1.weight": 0.9})
     assert pruned.report["fc1.weight"]["nnz"] == 64 and pruned.report["head.weight"]["nnz"] == 100

@@ -70,7 +70,7 @@ class SparsePlusLowRank:
         return smallest_format(self.sparse)[1] + self.left.nbytes + self.right.nbytes
 
     def todense(self):
-        return self.sparse.toarray() + self.left @ self.right
+        return todense(self.sparse) + self.left @ self.right
 
     def __matmul__(self, other):
         return self.sparse @ other + self.left @ (self.right @ other)
@@ -80,7 +80,14 @@ def todense(layer):
     """A layer of any kind as an ndarray (the array itself where it already is one)."""
     if isinstance(layer, np.ndarray):
         return layer
-    return layer.todense() if isinstance(layer, (LowRank, SparsePlusLowRank)) else layer.toarray()
+    if isinstance(layer, (LowRank, SparsePlusLowRank)):
+        return layer.todense()
+    if layer.dtype.itemsize > 2:
+        return layer.toarray()
+    # SciPy cannot expand half-precision values.
+    W = np.zeros(layer.shape, layer.dtype)
+    W[np.repeat(np.arange(layer.shape[0]), np.diff(layer.indptr)), layer.indices] = layer.data
+    return W
 
 
 def smallest_format(layer):
