@@ -15,6 +15,13 @@ from pathlib import Path
 FAMILIES = ("products", "spgemm", "structure", "elementwise", "threshold", "prepared", "svd")
 
 
+def find_mkl():
+    """The `mkl` package puts its library into the environment's lib folder, where the loader does not look."""
+    found = sorted(Path(sys.prefix, "lib").glob("libmkl_rt.so*"))
+    if found:
+        os.environ.setdefault("MKL_RT", str(found[-1]))
+
+
 def main():
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -33,6 +40,7 @@ def main():
     for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         os.environ[name] = str(args.threads)
 
+    find_mkl()
     from . import machine, report
     from .harness import measure
 
