@@ -321,3 +321,10 @@ def test_social_graph_against_published_values(shared_data):
     assert result.converged.all()
     assert np.abs(sigma[:30] ** 2 - result.s**2).max() <= 1e-2 * sigma[30] ** 2
     assert sigma[30] <= result.missed
+
+
+def test_left_vectors_stay_orthogonal_over_many_restarts_in_a_flat_spectrum():
+    A = planted(np.random.default_rng(18), 500, 420, np.r_[13.0, 2.5 - 1.5 * np.linspace(0, 1, 419) ** 0.3])
+    result = sc.truncated_svd(A, 30, tol=1e-4, solver="lanczos")
+    check(A, 30, result, 1e-4)
+    assert result.converged.all()

@@ -97,6 +97,7 @@ def lanczos(op, want, start, capacity, rng, threads):
     R = panels.orthonormalise(P, [], rng, scale, threads, 1e-3)
     B[: t * WIDTH, : t * WIDTH] = R
     w = t                       # panels of the basis
+    restarted = False           # many restarts in a flat spectrum wear out what U inherits: then it is kept up too
     history, next_check = [], keep + t
     while True:
         Z = op.tmul(U[w - t : w], V[w : w + t])
@@ -119,7 +120,9 @@ def lanczos(op, want, start, capacity, rng, threads):
                 if not (spent or stop):
                     missed, extra = _safeguard(op, V[:w], U[:w], V[w : w + t], S, s, want, rng, scale,
                                                threads)
-                if extra is None:
+                wider = t + (0 if extra is None else extra.shape[0])
+                # Nothing more to find, or no room in the space for a wider block: then `missed` says so.
+                if extra is None or (min(keep, w) + 4 * wider + 3) * WIDTH > n:
                     q = -(-k // WIDTH)
                     return Found(panels.rotate(U[:w], X[:, : q * WIDTH], threads), s[:k],
                                  panels.rotate(V[:w], Yh[: q * WIDTH].conj().T, threads), missed)
@@ -142,6 +145,7 @@ def lanczos(op, want, start, capacity, rng, threads):
                     V, U = _grown(V, capacity + t, p), _grown(U, capacity, p)
                     B = np.zeros((capacity * WIDTH,) * 2, wide)
             V[p : p + t] = after
+            restarted = True
             B[:] = 0
             B[np.arange(p * WIDTH), np.arange(p * WIDTH)] = s[: p * WIDTH]
             next_check, base, w = p + 2 * t, 0, p
@@ -149,6 +153,8 @@ def lanczos(op, want, start, capacity, rng, threads):
             F, base = S, w - t
         P = op.mul(V[w : w + t], U[w : w + t])
         panels.subtract(U[base:w], F.conj().T, P, threads)
+        if restarted:
+            panels.project([U[:w]], P, threads)
         R = panels.orthonormalise(P, [U[:w]], rng, scale, threads, 1e-3)
         B[base * WIDTH : w * WIDTH, w * WIDTH : (w + t) * WIDTH] = F.conj().T
         B[w * WIDTH : (w + t) * WIDTH, w * WIDTH : (w + t) * WIDTH] = R
@@ -226,7 +232,7 @@ def _safeguard(op, V, U, after, last, s, want, rng, scale, threads):
                 break
     G = G[:q]
     _, theta, Yh = np.linalg.svd(T[: q * WIDTH, : q * WIDTH])
-    above = theta**2 > s[k - 1] ** 2 + 0.01 * want.tol * following**2 + 100 * np.finfo(V.dtype).eps * s[0] ** 2
+    above = theta**2 > s[k - 1] ** 2 + 0.5 * want.tol * following**2 + 100 * np.finfo(V.dtype).eps * s[0] ** 2
     if above[0]:
         more = -(-int(above.sum()) // WIDTH)
         extra = panels.rotate(G, Yh[: more * WIDTH].conj().T, threads).copy()
