@@ -160,6 +160,7 @@ static void wave(struct job *j, int64_t k0, int64_t k1)
                 at = filled;
                 filled += n;
             }
+            if (!n) continue;      /* there may be no room for nothing */
             memcpy((int32_t *)j->C->indices + at, j->col[i], (size_t)n * sizeof **j->col);
             memcpy((char *)j->C->data + (size_t)at * j->size, j->val[i], (size_t)n * j->size);
         }

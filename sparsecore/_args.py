@@ -82,7 +82,7 @@ def _index(a, name, part, indices):
     want = np.int64 if wide else np.int32
     if a.dtype == want and a.flags.c_contiguous and a.flags.aligned:
         return a
-    return np.ascontiguousarray(a, dtype=want)
+    return np.array(a, dtype=want, order="C")      # a copy: ascontiguousarray would let unaligned memory pass
 
 
 def result_type(*operands):

@@ -16,4 +16,4 @@ SPARSECORE_SANITIZE=address,undefined "$python" setup.py -q build_ext --inplace
 LD_PRELOAD="$(gcc -print-file-name=libasan.so) $(gcc -print-file-name=libubsan.so)" PYTHONMALLOC=malloc \
     ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 \
     PYTHONPATH="$folder" OMP_NUM_THREADS=2 SPARSECORE_CAMPAIGN="${SPARSECORE_CAMPAIGN:-2000}" \
-    "$python" -m pytest -q -p no:cacheprovider tests/test_malformed.py "$@"
+    "$python" -m pytest -q -s -p no:cacheprovider tests/test_malformed.py "$@"

@@ -237,8 +237,8 @@ def run(number):
             assert D is not None or operation.startswith("take"), f"{what}: accepted"
             if D is None:
                 continue
-            if A.data.dtype == bool and operation in ("sum_duplicates", "gram", "add", "add right"):
-                continue        # SciPy's boolean arithmetic is not that of numbers
+            if A.data.dtype == bool and (np.count_nonzero(D) < int(A.indptr[-1]) or operation in ("gram", "add right")):
+                continue        # twice True is True or 2, as SciPy takes it
             got = got.toarray() if sp.issparse(got) and got.dtype.itemsize > 2 else sc.todense(got) if sp.issparse(
                 got) else got
             np.testing.assert_allclose(np.asarray(got).astype(np.complex128), of_dense(D), rtol=2e-3, atol=2e-3,
