@@ -30,6 +30,7 @@ def main():
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--budget", type=float, default=3.0, help="seconds for a case, at least 3 rounds")
+    parser.add_argument("--minutes", type=float, default=1e9, help="start no case after so many minutes of a family")
     parser.add_argument("--match", default="", help="only cases whose 'op matrix' contains this")
     parser.add_argument("--out", type=Path, help="JSON file; default bench/results/latest.json, none with --smoke")
     args = parser.parse_args()
@@ -39,6 +40,7 @@ def main():
     # Before any library with a pool of its own is loaded: the same number of threads for everybody.
     for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         os.environ[name] = str(args.threads)
+    os.environ["KMP_BLOCKTIME"] = "1"       # ms that MKL's threads spin after a call; see harness.py
 
     find_mkl()
     from . import machine, report
@@ -49,9 +51,13 @@ def main():
     rows = []
     for family in args.families or FAMILIES:
         module = importlib.import_module(f".{family}", __package__)
+        started = time.monotonic()
         for case in module.cases(smoke=args.smoke, threads=args.threads):
             if args.match not in f"{case.op} {case.matrix}":
                 continue
+            if time.monotonic() - started > 60 * args.minutes:
+                print(f"{family}: stopped after {args.minutes:g} minutes, before {case.op} {case.matrix}")
+                break
             rounds, budget = (3, 0.2) if args.smoke else (args.rounds, args.budget)
             row = measure(case, limits, rounds, budget)
             rows.append(row)

@@ -50,8 +50,8 @@ def sparse_dense(A, X, transposed=False):
     if module("sparse_dot_mkl"):
         dot = module("sparse_dot_mkl").dot_product_mkl
         # MKL's transposed product reads a CSC view; MKL on an explicit transposed CSR would be another matrix.
-        M = sp.csc_matrix(A.T) if transposed else sp.csr_matrix(A)
-        out["mkl"] = lambda: dot(M, X)
+        m = sp.csc_matrix(A.T) if transposed else sp.csr_matrix(A)
+        out["mkl"] = lambda: dot(m, X)
     if module("torch"):
         torch = module("torch")
         T, x = torch_csr(A), torch.from_numpy(X)

@@ -86,6 +86,7 @@ def fit(args):
     options = fitting.Options(
         label=args.label, text=args.text, features=args.features, scale=args.scale, sparsity=args.sparsity,
         alpha=args.alpha, score=args.score, screen=args.sparsify, keep=args.keep,
+        factorize=args.factorize,
         ngrams=(1, args.ngrams), min_df=args.min_df, most=args.max_features, folds=args.folds, seed=args.seed,
         batch_size=args.batch_size, prefetch=args.prefetch, workers=args.workers,
         shards=args.shards)
@@ -450,6 +451,8 @@ def _parser():
     made.add_argument("--scale", choices=("maxabs", "std", "none"), default="maxabs", help="of numeric columns")
     made.add_argument("--sparsify", choices=("sum", "weighted", "norm"), help="first keep the columns of best score")
     made.add_argument("--keep", type=_keep, default=0.5, help="the share of columns that --sparsify keeps")
+    made.add_argument("--factorize", type=_count, metavar="RANK",
+                      help="fit within the leading RANK singular vectors (truncated SVD) before pruning")
     made.add_argument("--ngrams", type=_count, default=2, help="longest run of words that counts as a term (default 2)")
     made.add_argument("--min-df", type=_count, default=2, help="rows a term must occur in (default 2)")
     made.add_argument("--max-features", type=_count, help="at most so many terms (default: all; 4096 in batches)")

@@ -107,6 +107,22 @@ def test_fit_screens_columns_and_uses_a_test_table(tmp_path, table, capsys):
     assert facts["features"] == 3 and facts["kept"] == 5 and len(facts["folds"]) == 1
 
 
+def test_fit_within_the_leading_singular_vectors(tmp_path, table, texts, capsys):
+    """Two directions hold no more than two of three classes' differences: the first fit must be another one."""
+    facts = {}
+    for rank in ([], ["--factorize", "2"], ["--factorize", "1000"]):
+        code, out, _ = run(capsys, "fit", table, "--label", "class, the", "--sparsity", "0.5", *rank, "-o",
+                           tmp_path / "model", "--json")
+        assert code == 0
+        facts[tuple(rank)] = json.loads(out)["accuracy_dense"]
+    assert facts["--factorize", "1000"] == pytest.approx(facts[()], abs=0.01)     # all directions: the plain fit
+    assert facts["--factorize", "2"] != facts[()]
+    assert run(capsys, "fit", texts, "--text", "text", "--label", "kind", "--sparsity", "0.5", "--factorize", "3",
+               "-o", tmp_path / "text")[0] == 0
+    assert "--factorize needs all rows" in failed(capsys, "fit", table, "--label", "class, the", "--sparsity", "0.5",
+                                                   "--factorize", "3", "--shards", "2", "-o", tmp_path / "no")
+
+
 @pytest.mark.parametrize("kind", ["numbers", "text"])
 def test_fit_in_batches_gives_the_weights_of_one_go(tmp_path, table, texts, capsys, kind):
     what = (table, "--label", "class, the") if kind == "numbers" else (texts, "--label", "kind", "--text", "text")

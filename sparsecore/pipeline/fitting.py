@@ -34,6 +34,7 @@ class Options:
     score: str = "magnitude"
     screen: str | None = None
     keep: float = 0.5
+    factorize: int | None = None
     ngrams: tuple = (1, 2)
     min_df: int = 2
     most: int | None = None
@@ -57,7 +58,7 @@ class Options:
     def training(self):
         """The arguments of `train`."""
         return {"sparsity": self.sparsity, "alpha": self.alpha, "score": _score(self.score, self.seed),
-                "screen": self.screen, "keep": self.keep}
+                "screen": self.screen, "keep": self.keep, "factorize": self.factorize}
 
 
 def fit(path, options, *, test=None, progress=lambda items, **_: iter(items)):
@@ -68,6 +69,8 @@ def fit(path, options, *, test=None, progress=lambda items, **_: iter(items)):
     spec = options.spec(path)
     if options.shards and (options.batch_size or options.screen):
         raise ValueError("--shards does not go with --batch-size or --sparsify")
+    if options.factorize and (options.batch_size or options.shards):
+        raise ValueError("--factorize needs all rows at once: it does not go with --batch-size or --shards")
     if options.batch_size:
         if options.screen:
             raise ValueError("--sparsify needs all rows at once; with batches, --max-features limits the terms")

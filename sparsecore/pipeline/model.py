@@ -14,6 +14,7 @@ import scipy.sparse as sp
 
 from .. import ops
 from ..io import ModelFileError, read_model, save_model
+from ..svd import truncated_svd
 from .features import features_from
 from .linear import encode_labels, pick_labels, prune_linear, ridge
 from .sparsify import column_scores, kept_columns
@@ -73,18 +74,25 @@ class CondensedModel:
             raise ModelFileError(f"{path} is damaged: {error}") from error
 
 
-def train(X, y, classes, features, *, sparsity, alpha=0.3, score=None, screen=None, keep=1.0):
+def train(X, y, classes, features, *, sparsity, alpha=0.3, score=None, screen=None, keep=1.0,
+          factorize=None):
     """(dense model, condensed model): fit ridge, prune its weights, solve what is left again.
 
     X: rows as `features` weighs them; y: labels. screen, keep: first only the best columns, as `sparsify` scores them.
-    score: a function of sparsecore.pruning. The penalty of the second fit grows as `features.restrict` scales shortened
-    rows up again, so it weighs as much as in the first.
+    score: a function of sparsecore.pruning. factorize: the first fit stays within the span of so many right singular
+    vectors of X (latent semantic analysis). The penalty of the second fit grows as `features.restrict` scales
+    shortened rows up again, so it weighs as much as in the first.
     """
     Y = encode_labels(y, classes)
     if screen is not None:
         chosen = kept_columns(column_scores(X, screen), keep)
         X, features = features.restrict(X, chosen), features.keep(chosen)
-    coef, intercept = ridge(X, Y, alpha)
+    if factorize is None:
+        coef, intercept = ridge(X, Y, alpha)
+    else:
+        Vt = truncated_svd(X, min(factorize, *X.shape)).Vt
+        coef, intercept = ridge(ops.matmul(X, Vt.T) if sp.issparse(X) else X @ Vt.T, Y, alpha)
+        coef = coef @ Vt
     dense = CondensedModel(features, coef, intercept, classes)
     mask = prune_linear(coef, sparsity, score=score)
     chosen = np.flatnonzero(mask.any(axis=0))
