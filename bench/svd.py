@@ -45,6 +45,11 @@ def dense(n=4096, k=400):
     return (X * s) @ Y, k, s
 
 
+def planted():
+    """A small dense spectrum, for the smoke run."""
+    return dense(200, 10)
+
+
 def randomized(A, k, iterations):
     from sklearn.utils.extmath import randomized_svd
 
@@ -99,6 +104,40 @@ def clock(run, *arguments):
     wall, cpu = time.perf_counter(), time.process_time()
     result = run(*arguments)
     return result, time.perf_counter() - wall, time.process_time() - cpu
+
+
+def first_setting(run, ladder, target, A, k, sigma, budget=60.0):
+    """The first setting of a ladder that reaches the target, judged against the reference; None if none does."""
+    spent = 0.0
+    for setting in ladder:
+        try:
+            result, wall, _ = clock(run, A, k, setting)
+        except Exception:       # a peer that is not installed or fails is left out
+            continue
+        if measure(A, k, sigma, result)[target] <= GOAL[target]:
+            return setting
+        spent += wall
+        if spent > budget:
+            break
+    return None
+
+
+def cases(smoke=False, threads=2):
+    """For python -m bench: every contender at its first setting that is accurate enough, so all agree already."""
+    from .harness import Case
+
+    for make in (planted,) if smoke else (slashdot, tfidf, dense):
+        A, k, sigma = make()
+        for target in GOAL:
+            contenders = {}
+            for peer, (run, ladder) in PEERS[target].items():
+                setting = first_setting(run, ladder, target, A, k, sigma, 20.0)
+                if setting is not None:
+                    contenders[peer] = (lambda run=run, A=A, k=k, setting=setting: run(A, k, setting))
+            if "sparsecore" not in contenders:
+                raise AssertionError(f"{make.__name__}: sparsecore misses {target} {GOAL[target]:g}")
+            yield Case("svd", f"SVD {target} {GOAL[target]:g}", f"{make.__name__} k={k}", contenders,
+                       agree=lambda ours, theirs: True)
 
 
 def main():
