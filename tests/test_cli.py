@@ -272,7 +272,7 @@ def test_info_and_bench(capsys):
 
 def test_as_a_module_in_a_fresh_process(tmp_path):
     done = subprocess.run([sys.executable, "-m", "sparsecore", "inspect", str(tmp_path / "missing")],
-                          capture_output=True, text=True, timeout=120)
+                          capture_output=True, text=True, timeout=120, cwd=tmp_path)   # not the source tree
     assert done.returncode == 1 and done.stderr.count("\n") == 1 and "missing" in done.stderr
 
 

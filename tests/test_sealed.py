@@ -238,7 +238,7 @@ KILLED = """
 def test_killed_while_writing_the_old_file_or_the_new_one_is_whole(tmp_path, step):
     path = tmp_path / "f"
     seal(path, b"old")
-    done = subprocess.run([sys.executable, "-c", textwrap.dedent(KILLED), step, str(path)], timeout=120)
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(KILLED), step, str(path)], timeout=120, cwd=tmp_path)
     assert done.returncode == -signal.SIGKILL
     sealed_chunk, sealed.CHUNK = sealed.CHUNK, 4096 if step == "folder" else sealed.CHUNK
     try:

@@ -21,7 +21,7 @@ def run_python(code, **environment):
     env = {k: v for k, v in os.environ.items() if k != "OMP_NUM_THREADS"}
     env["PYTHONPATH"] = os.pathsep.join([p for p in sys.path if p])
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60,
-                          env={**env, **environment})
+                          env={**env, **environment}, cwd=os.path.dirname(__file__))
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
 

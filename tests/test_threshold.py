@@ -257,10 +257,10 @@ def large():
 
 
 @pytest.mark.parametrize("isa", ["base", "avx2", "avx512"])
-def test_every_instruction_set_and_thread_count(isa):
+def test_every_instruction_set_and_thread_count(isa, tmp_path):
     code = "import test_threshold as t; t.check_large()"
     env = dict(os.environ, SPARSECORE_ISA=isa, PYTHONPATH=os.pathsep.join([os.path.dirname(__file__), *sys.path]))
-    run = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True)
+    run = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, cwd=tmp_path)
     if "not available" in run.stderr:
         pytest.skip(f"this processor does not run {isa}")
     assert run.returncode == 0, run.stderr

@@ -97,15 +97,21 @@ def _calibrations(weights, X):
     return stats
 
 
-def _seconds(calls, rounds=25):
-    """Median seconds of each call; every round makes all of them, so all meet the same machine."""
-    times = np.empty((rounds + 1, len(calls)))
-    for r in range(rounds + 1):
+def _seconds(calls, rounds=15):
+    """Median seconds of each call; every round makes all of them, so all meet the same machine.
+
+    BLAS threads go on spinning for about 20 ms after a product and take a core from whoever comes next: each turn
+    begins with a pause and an untimed call.
+    """
+    times = np.empty((rounds, len(calls)))
+    for r in range(rounds):
         for i, call in enumerate(calls):
+            time.sleep(0.03)
+            call()
             started = time.perf_counter()
             call()
             times[r, i] = time.perf_counter() - started
-    return [float(t) for t in np.median(times[1:], axis=0)]     # the first round warms up
+    return [float(t) for t in np.median(times, axis=0)]
 
 
 def _write(folder, rows, X_test, y_test, features):

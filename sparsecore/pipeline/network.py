@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import numpy as np
+import scipy.sparse as sp
 
 from .. import ops
 from ..io import ModelFileError, save_model
@@ -30,10 +31,17 @@ class Network:
         return sum(name.endswith(".weight") for name in self.model.layers)
 
     def decision(self, X):
-        """Scores (rows, classes) of feature rows X."""
+        """Scores (rows, classes) of feature rows X.
+
+        Where some layers are sparse, the few dense ones go through the same kernels: the threads of BLAS would go on
+        spinning after their product and take a core from the sparse layers of the next batch.
+        """
         h = np.ascontiguousarray(X.T)
+        mixed = any(sp.issparse(layer) for layer in self.model.layers.values())
         for i in range(1, self.depth + 1):
             W, bias = self.model.layers[f"fc{i}.weight"], self.model.layers[f"fc{i}.bias"]
+            if mixed and isinstance(W, np.ndarray):
+                W = ops.from_dense(W)
             h = (W @ h if isinstance(W, np.ndarray) else ops.matmul(W, h)) + bias[:, None]
             if i < self.depth:
                 np.maximum(h, 0, out=h)
