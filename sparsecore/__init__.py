@@ -13,6 +13,7 @@ __version__ = "0.1.0"
 from . import ops as _ops  # noqa: E402
 from ._config import show_config  # noqa: E402
 from ._threads import get_num_threads, set_num_threads, threads  # noqa: E402
+from .arrays import accelerate, csc_array, csr_array  # noqa: E402
 from .ops import *  # noqa: E402, F403
 from .prepared import Prepared, prepare  # noqa: E402
 from .storage import NM, Bitmask  # noqa: E402
@@ -28,6 +29,7 @@ from .threshold import (  # noqa: E402
 )
 
 __all__ = [
+    "accelerate", "csc_array", "csr_array",
     "Prepared", "prepare", "get_num_threads", "set_num_threads", "show_config", "threads",
     "RowBlocks", "SVDResult", "truncated_svd",
     *_ops.__all__,

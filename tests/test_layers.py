@@ -14,6 +14,7 @@ ALLOWED = {
     "_args": set(),
     "ops": {"_core", "_args", "_threads"},
     "prepared": {"_core", "_args", "_threads", "ops"},
+    "arrays": {"_args", "ops"},
     "threshold": {"_core", "_args", "_threads", "ops", "storage"},
     "svd": {"_core", "_args", "_threads", "ops"},
     "pruning": {"ops", "threshold", "svd", "_threads", "_args", "pruning", "io", "storage", "prepared"},
