@@ -92,10 +92,11 @@ static int range_shift(uint64_t a, uint64_t b)
     return shift;
 }
 
-static void open_range(uint64_t a, uint64_t b, uint64_t *lo, uint64_t *hi)
+/* The open range of a..b, within the keys: of the last key, a NaN, it matters only that there is one. */
+static void open_range(uint64_t a, uint64_t b, uint64_t last, uint64_t *lo, uint64_t *hi)
 {
     *lo = a > 0 ? a - 1 : 0;
-    *hi = b + 1;
+    *hi = SC_MIN(b, last - 1) + 1;
 }
 
 /* lo, hi: keys of a sample that hold the k-th between them with near certainty. */
@@ -168,7 +169,7 @@ int sc_kth_serial(int width, const void *x, int64_t n, int64_t k, struct sc_gues
             done = narrow(&from, &to, k, &above, room - MARGIN, bins, shift, &inside);
         }
         if (from == to) { *f = (struct sc_found){from, above, inside}; return SC_OK; }
-        open_range(from, to, &lo, &hi);
+        open_range(from, to, last, &lo, &hi);
     }
 }
 
@@ -351,7 +352,7 @@ static int narrow_by_passes(const struct pieces *p, struct pass *pass, char *pac
         done = narrow(&from, &to, k, &above, pass->all / 2, pass->bins, pass->shift, &inside);
         *f = (struct sc_found){from, above, from == to ? inside : 0};
     }
-    open_range(from, to, &pass->lo, &pass->hi);
+    open_range(from, to, key_last(pass->width), &pass->lo, &pass->hi);
     return SC_OK;
 }
 

@@ -14,8 +14,7 @@ static int64_t SC_PASTE(SC_PASTE(compact, INAME), SIZE)(const uint64_t *bits, in
         if (!word) continue;
         if (at + 64 + __builtin_popcountll(word) > room) break;
         const VAL *from = x + w * 64;
-        __m512i column = _mm512_add_epi32(_mm512_set1_epi32((int)(base + w * 64)),
-                                          _mm512_set_epi32(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0));
+        __m512i column = _mm512_add_epi32(_mm512_set1_epi32((int)(base + w * 64)), numbers_k32());
         for (int j = 0; j < 64; j += C(NLANES)) {
             __mmask16 m = C(NLANES) == 16 ? (__mmask16)word : (__mmask16)(word & 0xff);
             C(store)(data + at, C(squeeze)(m, C(load)(from + j)));
@@ -23,6 +22,25 @@ static int64_t SC_PASTE(SC_PASTE(compact, INAME), SIZE)(const uint64_t *bits, in
             at += _mm_popcnt_u32(m);
             word >>= C(NLANES);
             column = _mm512_add_epi32(column, _mm512_set1_epi32(C(NLANES)));
+        }
+    }
+#undef C
+#elif SC_LEVEL >= 2 && SIZE >= 2 && SIZE <= 8
+#define C(name) SC_PASTE(name, CNAME)
+    for (; sizeof(IDX) == 4 && data && w * 64 + 64 <= n; w++) {
+        uint64_t word = bits[w];
+        if (!word) continue;
+        if (at + 64 + __builtin_popcountll(word) > room) break;
+        const VAL *from = x + w * 64;
+        __m256i column = _mm256_set1_epi32((int)(base + w * 64));
+        for (int j = 0; j < 64; j += C(NLANES)) {
+            unsigned m = word & ((1u << C(NLANES)) - 1);
+            __m256i places = places_k32(m);
+            C(store)(data + at, C(squeeze)(m, C(load)(from + j)));
+            if (indices) _mm256_storeu_si256((void *)(indices + at), _mm256_add_epi32(places, column));
+            at += __builtin_popcount(m);
+            word >>= C(NLANES);
+            column = _mm256_add_epi32(column, _mm256_set1_epi32(C(NLANES)));
         }
     }
 #undef C

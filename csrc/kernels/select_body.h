@@ -22,7 +22,8 @@ static void SC_PASTE(sample, KNAME)(const void *x_, int64_t n, int64_t m, void *
 }
 
 /* Adds to b the numbers of keys > hi, >= hi, > lo and >= lo, and appends those with lo < key < hi to out while there
- * is room for `room` of them; b->kept goes on counting.  A full vector may be refused 16 before the room ends.  Strictly between: however many keys equal lo or hi, none is kept. */
+ * is room for `room` of them; b->kept goes on counting.  A full vector may be refused 16 before the room ends.
+ * Strictly between: however many keys equal lo or hi, none is kept. */
 static void SC_PASTE(bracket, KNAME)(const void *x_, int64_t n, uint64_t lo_, uint64_t hi_, void *out_, int64_t room,
                                      struct sc_bracket *b)
 {
@@ -30,19 +31,20 @@ static void SC_PASTE(bracket, KNAME)(const void *x_, int64_t n, uint64_t lo_, ui
     KEY *out = out_;
     int64_t over_hi = 0, from_hi = 0, over_lo = 0, from_lo = 0, kept = b->kept, i = 0;
     KEY top = 0;
-#if SC_LEVEL >= 512
-    __m512i off = K(all)(SIGN_OFF), vlo = K(all)(lo), vhi = K(all)(hi), vtop = _mm512_setzero_si512();
+#if SC_LEVEL >= 2
+    lanes off = K(all)(SIGN_OFF), vlo = K(all)(lo), vhi = K(all)(hi), vtop = no_lanes();
     for (; i + LANES <= n; i += LANES) {
-        __m512i v = _mm512_and_si512(K(load)(x + i), off);
+        lanes v = both(K(load)(x + i), off);
         vtop = K(higher)(vtop, v);
-        __mmask16 gl = K(over)(v, vlo), el = K(same)(v, vlo), gh = K(over)(v, vhi), eh = K(same)(v, vhi);
-        __mmask16 in = gl & ~(gh | eh);
-        over_lo += _mm_popcnt_u32(gl);
-        from_lo += _mm_popcnt_u32(el);
-        over_hi += _mm_popcnt_u32(gh);
-        from_hi += _mm_popcnt_u32(eh);
+        unsigned gl = K(over)(v, vlo), el = K(same)(v, vlo), gh = K(over)(v, vhi), eh = K(same)(v, vhi);
+        unsigned in = gl & ~(gh | eh);
+        over_lo += __builtin_popcount(gl);
+        from_lo += __builtin_popcount(el);
+        over_hi += __builtin_popcount(gh);
+        from_hi += __builtin_popcount(eh);
+        if (SC_LEVEL < 512 && !in) continue;      /* mostly; AVX-512 compresses in less than a branch costs */
         if (kept + LANES <= room) K(store)(out + kept, K(squeeze)(in, v));
-        kept += _mm_popcnt_u32(in);
+        kept += __builtin_popcount(in);
     }
     if (kept + LANES > room) kept = room + 1 + n;     /* the last vectors may be missing: too many */
     from_lo += over_lo;
@@ -112,12 +114,12 @@ static int64_t SC_PASTE(at_least, KNAME)(const void *x_, int64_t n, uint64_t key
     const KEY *x = x_, key = (KEY)key_;
     KEY top = 0;
     int64_t count = 0, i = 0;
-#if SC_LEVEL >= 512
-    __m512i off = K(all)(SIGN_OFF), under = K(all)((uint64_t)key - 1), vtop = _mm512_setzero_si512();
+#if SC_LEVEL >= 2
+    lanes off = K(all)(SIGN_OFF), under = K(all)((uint64_t)key - 1), vtop = no_lanes();
     for (; key && i + 64 <= n; i += 64) {
         uint64_t word = 0;
         for (int j = 0; j < 64; j += LANES) {
-            __m512i v = _mm512_and_si512(K(load)(x + i + j), off);
+            lanes v = both(K(load)(x + i + j), off);
             vtop = K(higher)(vtop, v);
             word |= (uint64_t)K(over)(v, under) << j;
         }
@@ -147,12 +149,12 @@ static void SC_PASTE(ranked, KNAME)(const void *x_, int64_t n, uint64_t key_, ui
 {
     const KEY *x = x_, key = (KEY)key_;
     int64_t i = 0, a = 0, e = 0;
-#if SC_LEVEL >= 512
-    __m512i off = K(all)(SIGN_OFF), vkey = K(all)(key);
+#if SC_LEVEL >= 2
+    lanes off = K(all)(SIGN_OFF), vkey = K(all)(key);
     for (; i + 64 <= n; i += 64) {
         uint64_t g = 0, s = 0;
         for (int j = 0; j < 64; j += LANES) {
-            __m512i v = _mm512_and_si512(K(load)(x + i + j), off);
+            lanes v = both(K(load)(x + i + j), off);
             g |= (uint64_t)K(over)(v, vkey) << j;
             s |= (uint64_t)K(same)(v, vkey) << j;
         }

@@ -1,18 +1,27 @@
 /* Column numbers of rows stored as bits or as positions in groups, and back. */
 #include "isa.h"
+#include "lanes.h"
 
 /* out[0:] = the numbers of the bits below n; at most `room` are written; returns how many there are */
 static int64_t columns_of_words(const uint64_t *words, int64_t n, int32_t *out, int64_t room)
 {
     int64_t at = 0, w = 0;
 #if SC_LEVEL >= 512
-    const __m512i lanes = _mm512_set_epi32(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0);
     for (; w * 64 + 64 <= n && at + 80 <= room; w++) {
         uint64_t word = words[w];
         for (int j = 0; word; j += 16, word >>= 16) {
-            __m512i column = _mm512_add_epi32(lanes, _mm512_set1_epi32((int)(w * 64 + j)));
+            __m512i column = _mm512_add_epi32(numbers_k32(), _mm512_set1_epi32((int)(w * 64 + j)));
             _mm512_storeu_si512(out + at, _mm512_maskz_compress_epi32((__mmask16)word, column));
             at += _mm_popcnt_u32((uint32_t)word & 0xffff);
+        }
+    }
+#elif SC_LEVEL >= 2
+    for (; w * 64 + 64 <= n && at + 72 <= room; w++) {
+        uint64_t word = words[w];
+        for (int j = 0; word; j += 8, word >>= 8) {
+            __m256i column = _mm256_add_epi32(places_k32(word & 0xff), _mm256_set1_epi32((int)(w * 64 + j)));
+            _mm256_storeu_si256((void *)(out + at), column);
+            at += __builtin_popcount(word & 0xff);
         }
     }
 #endif
@@ -42,6 +51,20 @@ static void columns_of_positions(const uint8_t *packed, int64_t count, int64_t k
             __m512i p = _mm512_and_si512(_mm512_srlv_epi32(_mm512_set1_epi32((int)word), shift), _mm512_set1_epi32(3));
             _mm512_storeu_si512(out + j, _mm512_add_epi32(from, p));
             from = _mm512_add_epi32(from, step);
+        }
+    }
+#elif SC_LEVEL >= 2
+    if (bits == 2 && keep <= 8 && 8 % keep == 0) {
+        int32_t base[8];
+        for (int i = 0; i < 8; i++) base[i] = (int32_t)(i / keep * group);
+        __m256i from = _mm256_loadu_si256((const void *)base), step = _mm256_set1_epi32((int)(8 / keep * group));
+        const __m256i shift = _mm256_set_epi32(14, 12, 10, 8, 6, 4, 2, 0);
+        for (; j + 8 <= count; j += 8) {
+            uint16_t word;
+            memcpy(&word, packed + j / 4, 2);
+            __m256i p = _mm256_and_si256(_mm256_srlv_epi32(_mm256_set1_epi32(word), shift), _mm256_set1_epi32(3));
+            _mm256_storeu_si256((void *)(out + j), _mm256_add_epi32(from, p));
+            from = _mm256_add_epi32(from, step);
         }
     }
 #endif

@@ -8,7 +8,20 @@ static void bytes_of_bits(const uint64_t *bits, int64_t n, uint8_t *mask)
     int64_t i = 0;
 #if SC_LEVEL >= 512
     for (; i + 64 <= n; i += 64) _mm512_storeu_si512(mask + i, _mm512_maskz_set1_epi8(bits[i / 64], 1));
+#elif SC_LEVEL >= 2
+    const __m256i spread = _mm256_setr_epi64x(0, 0x0101010101010101, 0x0202020202020202, 0x0303030303030303);
+    const __m256i bit = _mm256_set1_epi64x((int64_t)0x8040201008040201);
+    for (; i + 32 <= n; i += 32) {
+        __m256i v = _mm256_shuffle_epi8(_mm256_set1_epi32((int)(bits[i / 64] >> (i & 32))), spread);
+        v = _mm256_cmpeq_epi8(_mm256_and_si256(v, bit), bit);
+        _mm256_storeu_si256((void *)(mask + i), _mm256_and_si256(v, _mm256_set1_epi8(1)));
+    }
 #endif
+    for (; i + 8 <= n; i += 8) {
+        uint64_t v = (bits[i / 64] >> (i & 63) & 0xff) * 0x0101010101010101 & 0x8040201008040201;
+        v = (v + 0x7f7f7f7f7f7f7f7f) >> 7 & 0x0101010101010101;
+        for (int j = 0; j < 8; j++) mask[i + j] = (uint8_t)(v >> 8 * j);
+    }
     for (; i < n; i++) mask[i] = bits[i / 64] >> (i & 63) & 1;
 }
 
@@ -23,8 +36,14 @@ static int64_t bits_of_bytes(const uint8_t *mask, int64_t n, uint64_t *bits)
         __m512i v = _mm512_maskz_loadu_epi8(some, mask + i);
         word = _mm512_test_epi8_mask(v, v);
 #else
-        int64_t end = SC_MIN(64, n - i);
-        for (int64_t j = 0; j < end; j++) word |= (uint64_t)(mask[i + j] != 0) << j;
+        int64_t end = SC_MIN(64, n - i), j = 0;
+#if SC_LEVEL >= 2
+        for (; j + 32 <= end; j += 32) {
+            __m256i none = _mm256_cmpeq_epi8(_mm256_loadu_si256((const void *)(mask + i + j)), _mm256_setzero_si256());
+            word |= (uint64_t)~(uint32_t)_mm256_movemask_epi8(none) << j;
+        }
+#endif
+        for (; j < end; j++) word |= (uint64_t)(mask[i + j] != 0) << j;
 #endif
         bits[i / 64] = word;
         count += __builtin_popcountll(word);
