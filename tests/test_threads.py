@@ -1,11 +1,13 @@
 """Who decides how many threads run, and what becomes of them after a fork."""
 
+import multiprocessing
 import os
 import signal
 import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import ProcessPoolExecutor
 
 import numpy as np
 import pytest
@@ -128,6 +130,18 @@ def test_forked_children_run_kernels(rng, from_thread):
         codes = children_finish(work, 40, 30)
     assert set(codes) == {0}, codes
     assert sha(sc.matmul(A, x, threads=2), sc.matmul(A, X, threads=2), sc.matmul(A.T, z, threads=2)) == expected
+
+
+@pytest.mark.parametrize("method", ["fork", "forkserver", "spawn"])
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_worker_processes_of_every_kind_run_kernels(rng, method):
+    if method not in multiprocessing.get_all_start_methods():
+        pytest.skip(f"no {method} on this system")
+    A, x, X, z = big(rng)
+    expected = sha(sc.matmul(A, X, threads=2))
+    with ProcessPoolExecutor(2, mp_context=multiprocessing.get_context(method)) as pool:
+        futures = [pool.submit(sc.matmul, A, X) for _ in range(4)]
+        assert {sha(f.result(timeout=60)) for f in futures} == {expected}
 
 
 @POSIX
