@@ -57,12 +57,12 @@ def mkl_path():
 
 @cache
 def _stream():
-    cc = shutil.which(os.environ.get("CC", "cc"))
-    if not cc:
+    cc = os.environ.get("CC", "cc").split()
+    if not shutil.which(cc[0]):
         raise RuntimeError("the memory limit is measured by bench/stream.c: a C compiler (cc) is needed")
     folder = tempfile.mkdtemp()
     target = Path(folder) / "stream.so"
-    subprocess.run([cc, "-O3", "-march=native", "-fopenmp", "-shared", "-fPIC",
+    subprocess.run([*cc, "-O3", "-march=native", "-fopenmp", "-shared", "-fPIC",
                     str(Path(__file__).with_name("stream.c")), "-o", str(target)], check=True)
     library = ctypes.CDLL(str(target))
     library.read_sum.restype = ctypes.c_double
