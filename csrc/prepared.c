@@ -3,6 +3,7 @@
  * X is packed once into panels of a few vectors' width, C is summed in tiles of block_rows that stay in cache, and a
  * tile of C belongs to one task that adds its blocks of columns in order: the same bits on any number of threads. */
 #include "driver.h"
+#include "team.h"
 
 #define TILE_BYTES (1 << 16)
 /* Packed panels of X that are worked on at once. */
@@ -17,6 +18,7 @@ struct job {
     int64_t row_blocks, blocks, depth;   /* depth: rows of a packed panel */
     size_t size;
     char *packed;           /* NULL: X is a packed panel already */
+    int64_t first;          /* panel of this turn */
 };
 
 static int64_t up(int64_t n, int64_t block) { return (n + block - 1) / block; }
@@ -24,19 +26,32 @@ static int64_t up(int64_t n, int64_t block) { return (n + block - 1) / block; }
 /* Columns of storage of the panel with n columns. */
 static int64_t panel_width(const struct job *job, int64_t n) { return n == 1 ? 1 : up(n, job->lanes) * job->lanes; }
 
-/* X[kb * block_cols : ..., j : j + n], packed */
-static void pack(const struct job *job, int64_t panel, int64_t j, int64_t n, int64_t kb)
+/* Columns of X in a panel of this turn, from *j on. */
+static int64_t panel_columns(const struct job *job, int64_t panel, int64_t *j)
 {
+    *j = (job->first + panel) * job->widest;
+    return SC_MIN(job->widest, job->X->cols - *j);
+}
+
+/* A block of block_cols rows of a panel of X, packed */
+static void pack(void *job_, int64_t i, int thread)
+{
+    const struct job *job = job_;
+    (void)thread;
+    int64_t panel = i / job->blocks, kb = i % job->blocks, j, n = panel_columns(job, panel, &j);
     int64_t k0 = kb * job->P->block_cols, k1 = SC_MIN(job->P->cols, k0 + job->P->block_cols);
     int64_t width = panel_width(job, n);
     char *to = job->packed + (size_t)(panel * job->depth * job->widest + k0 * width) * job->size;
     job->k->pack[job->val](job->X, k0, k1, j, n, width, to);
 }
 
-/* C[rb * block_rows : ..., j : j + n] */
-static void tile(const struct job *job, int64_t panel, int64_t j, int64_t n, int64_t rb)
+/* A block of block_rows rows of C, the columns of a panel */
+static void tile(void *job_, int64_t i, int thread)
 {
+    const struct job *job = job_;
     const sc_prepared *P = job->P;
+    (void)thread;
+    int64_t panel = i / job->row_blocks, rb = i % job->row_blocks, j, n = panel_columns(job, panel, &j);
     int64_t width = panel_width(job, n), r0 = rb * P->block_rows, r1 = SC_MIN(P->rows, r0 + P->block_rows);
     sc_tile_fn *run = job->k->tile[job->val][P->layout][n == 1 ? 0 : width / job->lanes];
     const char *x = job->packed ? job->packed + (size_t)(panel * job->depth * job->widest) * job->size
@@ -65,24 +80,11 @@ int sc_prepared_matmul(const sc_prepared *P, const sc_dense *X, const sc_dense *
     int64_t group = SC_MAX(1, SC_MIN(panels, GROUP_BYTES / (job.depth * job.widest * (int64_t)job.size + 1)));
     if (!direct && !(job.packed = sc_alloc(group * job.depth * job.widest, job.size))) return SC_NO_MEMORY;
     int status = SC_OK;
-    for (int64_t first = 0; first < panels && status == SC_OK; first += group) {
-        int64_t now = SC_MIN(group, panels - first);
-#pragma omp parallel num_threads(threads) if (threads > 1)
-        {
-            if (job.packed) {
-#pragma omp for schedule(static)
-                for (int64_t i = 0; i < now * job.blocks; i++) {
-                    int64_t panel = i / job.blocks, j = (first + panel) * job.widest;
-                    pack(&job, panel, j, SC_MIN(job.widest, n - j), i % job.blocks);
-                }
-            }
-#pragma omp for schedule(dynamic, 1)
-            for (int64_t i = 0; i < now * job.row_blocks; i++) {
-                int64_t panel = i / job.row_blocks, j = (first + panel) * job.widest;
-                tile(&job, panel, j, SC_MIN(job.widest, n - j), i % job.row_blocks);
-            }
-        }
-        if (first + now < panels) status = sc_poll();
+    for (; job.first < panels && status == SC_OK; job.first += group) {
+        int64_t now = SC_MIN(group, panels - job.first);
+        if (job.first > 0 && (status = sc_poll()) != SC_OK) break;
+        if (job.packed) sc_team(now * job.blocks, now * job.blocks / (8 * threads) + 1, threads, pack, &job);
+        sc_team(now * job.row_blocks, 1, threads, tile, &job);
     }
     sc_free(job.packed);
     return status;

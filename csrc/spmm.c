@@ -1,14 +1,12 @@
 /* C = A @ X and C = A.T @ X for dense panels of any strides */
-#ifdef _OPENMP
-#include <omp.h>
-#else
-#define omp_get_thread_num() 0
-#endif
-
 #include "driver.h"
+#include "team.h"
 
 /* Row-major copies of panels of at most this many columns stand in for operands of other strides. */
 #define PACK_COLUMNS 32
+
+/* Rows of a unit of work of copies and sums. */
+#define PACK_ROWS 256
 
 /* Every row of X is read this often at least before a copy of it in panels that fit L2 is worth its time. */
 #define PACK_USES 64
@@ -57,140 +55,167 @@ static void copy(char *to, int64_t to_row, int64_t to_col, const char *from, int
     else move(to, to_row, to_col, from, from_row, from_col, rows, cols, 16);
 }
 
-/* Row-major copies: to = D (into), or D = to. */
-static void pack(const sc_dense *D, char *to, size_t size, int into, int threads)
+struct packing {
+    const sc_dense *D;
+    char *packed;
+    size_t size;
+    int into;
+};
+
+static void pack_rows(void *job_, int64_t k, int thread)
 {
-#pragma omp parallel for num_threads(threads) schedule(static) if (threads > 1)
-    for (int64_t r0 = 0; r0 < D->rows; r0 += 256) {
-        int64_t m = SC_MIN(256, D->rows - r0), n = D->cols;
-        char *mine = to + (size_t)(r0 * n) * size;
-        if (into) copy(mine, n, 1, at(D, r0, 0, size), D->row_stride, D->col_stride, m, n, size);
-        else copy(at(D, r0, 0, size), D->row_stride, D->col_stride, mine, n, 1, m, n, size);
+    const struct packing *job = job_;
+    const sc_dense *D = job->D;
+    (void)thread;
+    int64_t r0 = k * PACK_ROWS, m = SC_MIN(PACK_ROWS, D->rows - r0), n = D->cols;
+    char *mine = job->packed + (size_t)(r0 * n) * job->size, *theirs = at(D, r0, 0, job->size);
+    if (job->into) copy(mine, n, 1, theirs, D->row_stride, D->col_stride, m, n, job->size);
+    else copy(theirs, D->row_stride, D->col_stride, mine, n, 1, m, n, job->size);
+}
+
+/* Row-major copies: packed = D (into), or D = packed. */
+static void pack(const sc_dense *D, char *packed, size_t size, int into, int threads)
+{
+    struct packing job = {D, packed, size, into};
+    sc_team((D->rows + PACK_ROWS - 1) / PACK_ROWS, 4, threads, pack_rows, &job);
+}
+
+/* One product; every driver below uses what it needs. */
+struct job {
+    const sc_csr *A;
+    const sc_dense *X, *C;
+    sc_spmm_fn *kernel;
+    size_t acc;
+    int64_t ahead, parts, first;        /* parts of the rows; the first of this turn */
+    int64_t grain;                      /* entries of a part */
+    char *scratch;
+    int64_t tile;                       /* elements of one thread's scratch, or of a private output */
+    int64_t outputs, step;              /* transposed: blocks of columns or private outputs; parts of each in a turn */
+    int status;
+};
+
+/* C[:, 0:n] += or = part k of A, n columns from X to c, rows ldc apart */
+static void run_part(struct job *job, int64_t k, const void *x, char *c, int64_t ldc, int64_t n)
+{
+    int64_t r0 = sc_cut(job->A, k, job->parts), r1 = sc_cut(job->A, k + 1, job->parts);
+    int found = sc_check_rows(job->A, r0, r1);
+    if (found == SC_OK) job->kernel(job->A, r0, r1, x, job->X->row_stride, c, ldc, n, job->ahead);
+    sc_report(&job->status, found);
+}
+
+static void rows_direct(void *job_, int64_t k, int thread)
+{
+    struct job *job = job_;
+    (void)thread;
+    run_part(job, job->first + k, job->X->data, job->C->data, job->C->row_stride, job->C->cols);
+}
+
+static void rows_by_tiles(void *job_, int64_t k, int thread)
+{
+    struct job *job = job_;
+    const sc_dense *C = job->C;
+    int64_t r0 = sc_cut(job->A, job->first + k, job->parts), r1 = sc_cut(job->A, job->first + k + 1, job->parts);
+    int64_t n = C->cols, most = 2 * job->grain;
+    char *mine = job->scratch + (size_t)(thread * job->tile) * job->acc;
+    int found = sc_check_rows(job->A, r0, r1);
+    sc_report(&job->status, found);
+    for (int64_t r = r0; r < r1 && found == SC_OK; r += most) {
+        int64_t m = SC_MIN(most, r1 - r);
+        /* The kernel writes row r of C: step back so that row r is the first of the scratch. */
+        job->kernel(job->A, r, r + m, job->X->data, job->X->row_stride, mine - (ptrdiff_t)(r * n) * (ptrdiff_t)job->acc,
+                    n, n, job->ahead);
+        copy(at(C, r, 0, job->acc), C->row_stride, C->col_stride, mine, n, 1, m, n, job->acc);
     }
 }
 
 /* X is row-major; C is, or is filled tile by tile through a row-major scratch that stays in cache. */
 static int forward(const sc_csr *A, const sc_dense *X, const sc_dense *C, int threads)
 {
-    sc_spmm_fn *kernel = sc_kernels()->product->spmm[A->val][A->idx];
-    size_t acc = sc_acc_size(A->val);
-    int64_t n = C->cols, lines = n * (int64_t)acc / 64 + 1, direct = row_major(C);
-    int64_t grain = direct ? SC_MAX(512, SC_PANEL / lines) : 512, parts = sc_parts(A, grain);
-    if (direct && parts == 1) {
-        int found = sc_check_rows(A, 0, A->rows);
-        if (found == SC_OK) kernel(A, 0, A->rows, X->data, X->row_stride, C->data, C->row_stride, n, 0);
-        return found;
+    struct job job = {.A = A, .X = X, .C = C, .kernel = sc_kernels()->product->spmm[A->val][A->idx],
+                      .acc = sc_acc_size(A->val)};
+    int64_t lines = C->cols * (int64_t)job.acc / 64 + 1, direct = row_major(C);
+    job.grain = direct ? SC_MAX(512, SC_PANEL / lines) : 512;
+    job.parts = sc_parts(A, job.grain);
+    job.ahead = job.parts > 1 && sc_scattered(A, C->cols * (int64_t)job.acc) ? FAR : 0;
+    job.tile = 2 * job.grain * C->cols;      /* a part's rows and entries together are grain and a little */
+    if (!direct && !(job.scratch = sc_alloc(threads * job.tile, job.acc))) return SC_NO_MEMORY;
+    int64_t step = LINES_PER_POLL / (job.grain * lines) + 1;
+    for (; job.first < job.parts && job.status == SC_OK; job.first += step) {
+        int64_t n = SC_MIN(job.parts - job.first, step);
+        if (job.first > 0 && sc_poll() != SC_OK) job.status = SC_INTERRUPTED;
+        else sc_team(n, n / (8 * threads) + 1, threads, direct ? rows_direct : rows_by_tiles, &job);
     }
-    int64_t ahead = sc_scattered(A, n * (int64_t)acc) ? FAR : 0, step = LINES_PER_POLL / (grain * lines) + 1;
-    int64_t tile = 2 * grain * n;      /* a part has fewer rows than entries and rows together, grain and a little */
-    char *scratch = direct ? 0 : sc_alloc(threads * tile, acc);
-    if (!direct && !scratch) return SC_NO_MEMORY;
-    int status = SC_OK;
-    for (int64_t k0 = 0; k0 < parts && status == SC_OK; k0 += step) {
-        int64_t k1 = SC_MIN(parts, k0 + step);
-        if (k0 > 0 && (status = sc_poll()) != SC_OK) break;
-        int chunk = (int)((k1 - k0) / (8 * threads) + 1);
-#pragma omp parallel for num_threads(threads) schedule(dynamic, chunk) if (threads > 1)
-        for (int64_t k = k0; k < k1; k++) {
-            int64_t r0 = sc_cut(A, k, parts), r1 = sc_cut(A, k + 1, parts);
-            int found = sc_check_rows(A, r0, r1);
-            sc_report(&status, found);
-            if (found != SC_OK) continue;
-            if (direct) {
-                kernel(A, r0, r1, X->data, X->row_stride, C->data, C->row_stride, n, ahead);
-                continue;
-            }
-            char *mine = scratch + (size_t)(omp_get_thread_num() * tile) * acc;
-            for (int64_t r = r0; r < r1; r += 2 * grain) {
-                int64_t m = SC_MIN(2 * grain, r1 - r);
-                /* The kernel writes row r of C: step back so that row r is the first of the scratch. */
-                kernel(A, r, r + m, X->data, X->row_stride, mine - (ptrdiff_t)(r * n) * (ptrdiff_t)acc, n, n, ahead);
-                copy(at(C, r, 0, acc), C->row_stride, C->col_stride, mine, n, 1, m, n, acc);
-            }
-        }
-    }
-    sc_free(scratch);
-    return status;
+    sc_free(job.scratch);
+    return job.status;
 }
 
-/* Columns of C are independent: each thread scatters into its own block of them, and every sum keeps its order. */
-static int by_columns(const sc_csr *A, const sc_dense *X, const sc_dense *C, int64_t ahead, int threads)
+/* The next parts of the rows, for block k of columns of C. */
+static void scatter_columns(void *job_, int64_t k, int thread)
 {
-    sc_spmm_fn *kernel = sc_kernels()->product->spmm_t[A->val][A->idx];
-    size_t acc = sc_acc_size(A->val);
-    int64_t line = 64 / (int64_t)acc, lines = (C->cols + line - 1) / line;
-    int64_t blocks = SC_MIN(threads, lines), panels = sc_parts(A, SC_PANEL), step = LINES_PER_POLL / SC_PANEL / lines + 1;
-    int status = SC_OK;
-    for (int64_t i0 = 0; i0 < panels && status == SC_OK; i0 += step) {
-        if (i0 > 0 && (status = sc_poll()) != SC_OK) break;
-#pragma omp parallel for num_threads(threads) schedule(static, 1) if (threads > 1)
-        for (int64_t b = 0; b < blocks; b++) {
-            int64_t j = b * lines / blocks * line, n = SC_MIN(C->cols, (b + 1) * lines / blocks * line) - j;
-            char *c = at(C, 0, j, acc);
-            if (i0 == 0)
-                for (int64_t r = 0; r < A->cols; r++) memset(c + (size_t)(r * C->row_stride) * acc, 0, (size_t)n * acc);
-            for (int64_t i = i0; i < SC_MIN(panels, i0 + step); i++) {
-                int64_t r0 = sc_cut(A, i, panels), r1 = sc_cut(A, i + 1, panels);
-                int found = sc_check_rows(A, r0, r1);
-                if (found == SC_OK) kernel(A, r0, r1, at(X, 0, j, acc), X->row_stride, c, C->row_stride, n, ahead);
-                sc_report(&status, found);
-            }
-        }
-    }
-    return status;
+    struct job *job = job_;
+    (void)thread;
+    int64_t line = 64 / (int64_t)job->acc, lines = (job->C->cols + line - 1) / line;
+    int64_t j = k * lines / job->outputs * line, n = SC_MIN(job->C->cols, (k + 1) * lines / job->outputs * line) - j;
+    char *c = at(job->C, 0, j, job->acc);
+    if (job->first == 0)
+        for (int64_t r = 0; r < job->C->rows; r++)
+            memset(c + (size_t)(r * job->C->row_stride) * job->acc, 0, (size_t)n * job->acc);
+    for (int64_t i = job->first; i < SC_MIN(job->parts, job->first + job->step); i++)
+        run_part(job, i, at(job->X, 0, j, job->acc), c, job->C->row_stride, n);
 }
 
-/* Few columns: fixed parts of the rows scatter into outputs of their own, added in order. */
-static int by_parts(const sc_csr *A, const sc_dense *X, const sc_dense *C, int64_t ahead, int64_t outputs, int threads)
+/* The next parts of the rows of private output k. */
+static void scatter_rows(void *job_, int64_t k, int thread)
 {
-    const struct sc_product_kernels *product = sc_kernels()->product;
-    sc_spmm_fn *kernel = product->spmm_t[A->val][A->idx];
-    size_t acc = sc_acc_size(A->val);
-    int64_t n = C->cols, size = A->cols * n, panels = sc_parts(A, SC_PANEL), longest = (panels + outputs - 1) / outputs;
-    int64_t step = LINES_PER_POLL / SC_PANEL / outputs + 1;
-    char *P = sc_alloc(outputs * size, acc);
-    if (!P) return SC_NO_MEMORY;
-    int status = SC_OK;
-    for (int64_t i0 = 0; i0 < longest && status == SC_OK; i0 += step) {
-        if (i0 > 0 && (status = sc_poll()) != SC_OK) break;
-#pragma omp parallel for num_threads(threads) schedule(dynamic, 1) if (threads > 1)
-        for (int64_t k = 0; k < outputs; k++) {
-            char *mine = P + (size_t)(k * size) * acc;
-            int64_t first = k * panels / outputs, end = (k + 1) * panels / outputs;
-            if (i0 == 0) memset(mine, 0, (size_t)size * acc);
-            for (int64_t i = first + i0; i < SC_MIN(end, first + i0 + step); i++) {
-                int64_t r0 = sc_cut(A, i, panels), r1 = sc_cut(A, i + 1, panels);
-                int found = sc_check_rows(A, r0, r1);
-                if (found == SC_OK) kernel(A, r0, r1, X->data, X->row_stride, mine, n, n, ahead);
-                sc_report(&status, found);
-            }
-        }
-    }
-    if (status == SC_OK) {
-#pragma omp parallel for num_threads(threads) schedule(static) if (threads > 1)
-        for (int64_t r = 0; r < A->cols; r += 256) {
-            int64_t m = SC_MIN(256, A->cols - r);
-            char *mine = P + (size_t)(r * n) * acc;
-            product->sum_parts[A->val](mine, outputs, size, m * n, mine);
-            copy(at(C, r, 0, acc), C->row_stride, C->col_stride, mine, n, 1, m, n, acc);
-        }
-    }
-    sc_free(P);
-    return status;
+    struct job *job = job_;
+    (void)thread;
+    char *mine = job->scratch + (size_t)(k * job->tile) * job->acc;
+    int64_t first = k * job->parts / job->outputs + job->first, end = (k + 1) * job->parts / job->outputs;
+    if (job->first == 0) memset(mine, 0, (size_t)job->tile * job->acc);
+    for (int64_t i = first; i < SC_MIN(end, first + job->step); i++)
+        run_part(job, i, job->X->data, mine, job->C->cols, job->C->cols);
+}
+
+static void sum_rows(void *job_, int64_t k, int thread)
+{
+    const struct job *job = job_;
+    const sc_dense *C = job->C;
+    (void)thread;
+    int64_t r = k * PACK_ROWS, m = SC_MIN(PACK_ROWS, C->rows - r), n = C->cols;
+    char *mine = job->scratch + (size_t)(r * n) * job->acc;
+    sc_kernels()->product->sum_parts[job->A->val](mine, job->outputs, job->tile, m * n, mine);
+    copy(at(C, r, 0, job->acc), C->row_stride, C->col_stride, mine, n, 1, m, n, job->acc);
 }
 
 /* X is row-major. */
 static int transposed(const sc_csr *A, const sc_dense *X, const sc_dense *C, int threads)
 {
-    size_t acc = sc_acc_size(A->val);
-    int64_t bytes = C->cols * (int64_t)acc, small = A->nnz < 1 << 12;
-    int64_t ahead = sc_scattered(A, bytes) ? FAR : 0;
-    if (!small && (bytes < 256 || !row_major(C))) {
+    struct job job = {.A = A, .X = X, .C = C, .kernel = sc_kernels()->product->spmm_t[A->val][A->idx],
+                      .acc = sc_acc_size(A->val), .parts = sc_parts(A, SC_PANEL)};
+    int64_t bytes = C->cols * (int64_t)job.acc, lines = (bytes + 63) / 64;
+    job.ahead = sc_scattered(A, bytes) ? FAR : 0;
+    /* Columns of C are independent: each thread scatters into its own block of them, and every sum keeps its order.
+     * Few columns: fixed parts of the rows scatter into outputs of their own, added in order. */
+    int by_columns = row_major(C) && (bytes >= 256 || A->nnz < 1 << 12);
+    if (by_columns) {
+        job.outputs = SC_MIN(threads, lines);
+    } else if (A->nnz < 1 << 12) {
+        job.outputs = 1;
+    } else {
         int64_t by_work = A->nnz / (16 * A->cols + 1), by_cache = ((int64_t)32 << 20) / (A->cols * bytes + 1);
-        return by_parts(A, X, C, ahead, SC_MAX(2, SC_MIN(16, SC_MIN(by_cache, by_work))), threads);
+        job.outputs = SC_MAX(2, SC_MIN(16, SC_MIN(by_cache, by_work)));
     }
-    if (row_major(C)) return by_columns(A, X, C, ahead, threads);
-    return by_parts(A, X, C, ahead, 1, threads);
+    int64_t longest = by_columns ? job.parts : (job.parts + job.outputs - 1) / job.outputs;
+    job.step = LINES_PER_POLL / SC_PANEL / (by_columns ? lines : job.outputs) + 1;
+    job.tile = A->cols * C->cols;
+    if (!by_columns && !(job.scratch = sc_alloc(job.outputs * job.tile, job.acc))) return SC_NO_MEMORY;
+    for (; job.first < longest && job.status == SC_OK; job.first += job.step) {
+        if (job.first > 0 && sc_poll() != SC_OK) job.status = SC_INTERRUPTED;
+        else sc_team(job.outputs, 1, threads, by_columns ? scatter_columns : scatter_rows, &job);
+    }
+    if (!by_columns && job.status == SC_OK) sc_team((A->cols + PACK_ROWS - 1) / PACK_ROWS, 2, threads, sum_rows, &job);
+    sc_free(job.scratch);
+    return job.status;
 }
 
 /* One column is a vector; a strided one is copied. */

@@ -1,5 +1,6 @@
 /* y = A @ x and y = A.T @ x */
 #include "driver.h"
+#include "team.h"
 
 /* Entries between two looks at pending signals: tens of milliseconds even where every entry misses the caches. */
 #define PANELS_PER_POLL 256
@@ -7,31 +8,49 @@
 /* Entries of a unit of work: the search for its cut must not show. */
 #define PANEL 32768
 
+/* Elements of a unit of work where private outputs are added. */
+#define SUM_BLOCK 4096
+
 /* Entries ahead of their use that scattered elements of a vector are asked for. */
 #define FAR 128
 
-static int run_part(sc_spmv_fn *kernel, const sc_csr *A, int64_t k, int64_t parts, const void *x, void *y,
-                    int64_t ahead)
+struct job {
+    sc_spmv_fn *kernel;
+    const sc_csr *A;
+    const void *x;
+    char *y;
+    int64_t ahead, parts, first;       /* parts of the rows; the first of this turn */
+    int64_t outputs, step;             /* transposed: private outputs; parts of each in a turn */
+    size_t acc;
+    int status;
+};
+
+static void run_part(struct job *job, int64_t k, void *y)
 {
-    return kernel(A, sc_cut(A, k, parts), sc_cut(A, k + 1, parts), x, y, ahead);
+    const sc_csr *A = job->A;
+    int found = job->kernel(A, sc_cut(A, k, job->parts), sc_cut(A, k + 1, job->parts), job->x, y, job->ahead);
+    sc_report(&job->status, found);
+}
+
+static void forward(void *job_, int64_t k, int thread)
+{
+    struct job *job = job_;
+    (void)thread;
+    run_part(job, job->first + k, job->y);
 }
 
 int sc_spmv(const sc_csr *A, const void *x, void *y, int threads)
 {
-    sc_spmv_fn *kernel = sc_kernels()->product->spmv[A->val][A->idx];
-    int64_t parts = sc_parts(A, PANEL);
-    if (parts == 1) return run_part(kernel, A, 0, 1, x, y, 0);
-    int64_t ahead = sc_scattered(A, (int64_t)sc_acc_size(A->val)) ? FAR : 0;
-    int status = SC_OK;
-    for (int64_t k0 = 0; k0 < parts && status == SC_OK; k0 += PANELS_PER_POLL) {
-        int64_t k1 = SC_MIN(parts, k0 + PANELS_PER_POLL);
-        if (k0 > 0 && (status = sc_poll()) != SC_OK) break;
+    struct job job = {.kernel = sc_kernels()->product->spmv[A->val][A->idx], .A = A, .x = x, .y = y,
+                      .parts = sc_parts(A, PANEL)};
+    job.ahead = job.parts > 1 && sc_scattered(A, (int64_t)sc_acc_size(A->val)) ? FAR : 0;
+    for (; job.first < job.parts && job.status == SC_OK; job.first += PANELS_PER_POLL) {
+        int64_t n = SC_MIN(job.parts - job.first, PANELS_PER_POLL);
+        if (job.first > 0 && sc_poll() != SC_OK) return SC_INTERRUPTED;
         /* Runs of neighbouring panels on one thread read x and the matrix in order. */
-        int chunk = (int)((k1 - k0) / (8 * threads) + 1);
-#pragma omp parallel for num_threads(threads) schedule(dynamic, chunk) if (threads > 1)
-        for (int64_t k = k0; k < k1; k++) sc_report(&status, run_part(kernel, A, k, parts, x, y, ahead));
+        sc_team(n, n / (8 * threads) + 1, threads, forward, &job);
     }
-    return status;
+    return job.status;
 }
 
 /* The number of private outputs of a transposed product: enough for the threads of a large machine, while all of them
@@ -43,37 +62,52 @@ static int64_t private_outputs(const sc_csr *A, size_t acc)
     return SC_MAX(2, SC_MIN(16, SC_MIN(by_cache, by_work)));
 }
 
+/* Of output k: the next parts of its rows. */
+static void scatter(void *job_, int64_t k, int thread)
+{
+    struct job *job = job_;
+    (void)thread;
+    size_t bytes = (size_t)job->A->cols * job->acc;
+    char *mine = job->y + (size_t)k * bytes;
+    int64_t first = k * job->parts / job->outputs + job->first, end = (k + 1) * job->parts / job->outputs;
+    if (job->first == 0) memset(mine, 0, bytes);
+    for (int64_t i = first; i < SC_MIN(end, first + job->step); i++) run_part(job, i, mine);
+}
+
+struct sum {
+    const char *from;
+    char *to;
+    int64_t outputs, size;
+    enum sc_val val;
+};
+
+static void sum_block(void *sum_, int64_t k, int thread)
+{
+    const struct sum *sum = sum_;
+    (void)thread;
+    size_t acc = sc_acc_size(sum->val), at = (size_t)(k * SUM_BLOCK) * acc;
+    int64_t n = SC_MIN(SUM_BLOCK, sum->size - k * SUM_BLOCK);
+    sc_kernels()->product->sum_parts[sum->val](sum->from + at, sum->outputs, sum->size, n, sum->to + at);
+}
+
 int sc_spmv_t(const sc_csr *A, const void *x, void *y, int threads)
 {
-    sc_spmv_fn *kernel = sc_kernels()->product->spmv_t[A->val][A->idx];
-    size_t acc = sc_acc_size(A->val);
-    int64_t panels = sc_parts(A, PANEL), outputs = SC_MIN(private_outputs(A, acc), panels);
-    if (panels == 1) {
-        memset(y, 0, (size_t)A->cols * acc);
-        return run_part(kernel, A, 0, 1, x, y, 0);
+    struct job job = {.kernel = sc_kernels()->product->spmv_t[A->val][A->idx], .A = A, .x = x, .y = y,
+                      .parts = sc_parts(A, PANEL), .acc = sc_acc_size(A->val)};
+    job.outputs = SC_MIN(private_outputs(A, job.acc), job.parts);
+    job.ahead = job.parts > 1 && sc_scattered(A, (int64_t)job.acc) ? FAR : 0;
+    job.step = SC_MAX(1, PANELS_PER_POLL / job.outputs);
+    if (job.outputs > 1 && !(job.y = sc_alloc(job.outputs * A->cols, job.acc))) return SC_NO_MEMORY;
+    for (; job.first * job.outputs < job.parts && job.status == SC_OK; job.first += job.step) {
+        if (job.first > 0 && sc_poll() != SC_OK) job.status = SC_INTERRUPTED;
+        else sc_team(job.outputs, 1, threads, scatter, &job);
     }
-    int64_t ahead = sc_scattered(A, (int64_t)acc) ? FAR : 0, step = SC_MAX(1, PANELS_PER_POLL / outputs);
-    int64_t longest = (panels + outputs - 1) / outputs;
-    int status = SC_OK;
-    char *P = outputs > 1 ? sc_alloc(outputs * A->cols, acc) : y;
-    if (!P) return SC_NO_MEMORY;
-    for (int64_t i0 = 0; i0 < longest && status == SC_OK; i0 += step) {
-        if (i0 > 0 && (status = sc_poll()) != SC_OK) break;
-#pragma omp parallel for num_threads(threads) schedule(dynamic, 1) if (threads > 1)
-        for (int64_t k = 0; k < outputs; k++) {
-            char *mine = P + (size_t)(k * A->cols) * acc;
-            int64_t first = k * panels / outputs, end = (k + 1) * panels / outputs;
-            if (i0 == 0) memset(mine, 0, (size_t)A->cols * acc);
-            for (int64_t i = first + i0; i < SC_MIN(end, first + i0 + step); i++)
-                sc_report(&status, run_part(kernel, A, i, panels, x, mine, ahead));
-        }
+    if (job.outputs > 1) {
+        struct sum sum = {job.y, y, job.outputs, A->cols, A->val};
+        int64_t blocks = (A->cols + SUM_BLOCK - 1) / SUM_BLOCK;
+        /* Below some 100,000 additions a second team costs more than it brings. */
+        if (job.status == SC_OK) sc_team(blocks, 4, sum.outputs * sum.size < 100000 ? 1 : threads, sum_block, &sum);
+        sc_free(job.y);
     }
-    if (outputs > 1 && status == SC_OK) {
-#pragma omp parallel for num_threads(threads) schedule(static) if (threads > 1)
-        for (int64_t i = 0; i < A->cols; i += 4096)
-            sc_kernels()->product->sum_parts[A->val](P + (size_t)i * acc, outputs, A->cols, SC_MIN(4096, A->cols - i),
-                                                     (char *)y + (size_t)i * acc);
-    }
-    if (outputs > 1) sc_free(P);
-    return status;
+    return job.status;
 }

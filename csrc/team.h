@@ -1,12 +1,21 @@
-/* The number of this thread in its team: which scratch is its own. */
+/* Who does the parts of a piece of work. */
 #ifndef SC_TEAM_H
 #define SC_TEAM_H
 
+#include <stdint.h>
+
 #ifdef _OPENMP
 #include <omp.h>
+/* Inside an OpenMP region: which scratch is its own. */
 static inline int sc_thread(void) { return omp_get_thread_num(); }
 #else
 static inline int sc_thread(void) { return 0; }
 #endif
+
+/* part(job, k, thread) for every 0 <= k < parts, on the caller and on helpers, `threads` in all, of which each has a
+ * number 0 <= thread < threads of its own (for scratch).  Whoever is free takes the next run of `chunk` parts; a helper
+ * that comes late finds its share done, and nobody waits for it. */
+typedef void sc_part_fn(void *job, int64_t part, int thread);
+void sc_team(int64_t parts, int64_t chunk, int threads, sc_part_fn *part, void *job);
 
 #endif
