@@ -271,3 +271,98 @@ def test_errors_say_what_is_wrong():
         sparse(torch.zeros(2, 5))
     with pytest.raises(ValueError, match="wanda"):
         sct.Pruner(mlp(), 0.5, score="wanda").prune()
+
+
+class TestSparseSequential:
+    """A chain of sparse layers is the same module as nn.Sequential to everybody but the clock."""
+
+    @staticmethod
+    def pair(kernels=None):
+        net = nn.Sequential(nn.Linear(20, 64), nn.ReLU(), nn.Dropout(), nn.Linear(64, 32), nn.Tanh(), nn.Linear(32, 16),
+                            nn.ReLU(), nn.ReLU(), nn.Linear(16, 4)).eval().requires_grad_(False)
+        sct.Pruner(net, 0.8).update(0.8)
+        chain = sct.SparseSequential(*(sct.SparseLinear.from_dense(m) if isinstance(m, nn.Linear) and i != 5 else m
+                                       for i, m in enumerate(net))).eval()
+        for layer in chain:
+            if isinstance(layer, sct.SparseLinear):
+                layer.kernels = dict(kernels or {})
+        return net, chain
+
+    @pytest.mark.parametrize("kernels", [None, {1: "dense", 100: "sparse"}, {1: "serial", 100: "dense"}], ids=str)
+    @pytest.mark.parametrize("batch", [0, 1, 7, 300])
+    def test_same_values(self, batch, kernels):
+        net, chain = self.pair(kernels)
+        x = torch.randn(batch, 20)
+        torch.testing.assert_close(chain(x), net(x), rtol=1e-5, atol=1e-6)
+        assert not net[0].weight.is_sparse and torch.equal(chain(x), chain(x))
+        torch.testing.assert_close(chain(x[:, None]), net(x[:, None]), rtol=1e-5, atol=1e-6)
+
+    def test_gradients_flow_to_the_input(self):
+        grads = []
+        for module in self.pair():
+            x = data(9)[0].requires_grad_()
+            (module(x) ** 2).sum().backward()
+            grads.append(x.grad)
+        torch.testing.assert_close(*grads, rtol=1e-5, atol=1e-6)
+
+    def test_dense_weights_with_gradients_among_the_sparse(self):
+        _, chain = self.pair()
+        chain[5].weight.requires_grad_()
+        chain(data(9)[0]).sum().backward()
+        assert chain[5].weight.grad.abs().sum() > 0
+
+    def test_hooks_are_called(self):
+        _, chain = self.pair()
+        x = data(3)[0]
+        expected, seen = chain(x), []
+        chain[1].register_forward_hook(lambda module, inputs, output: seen.append(output.shape))
+        chain[8].register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0].shape))
+        torch.testing.assert_close(chain(x), expected)
+        assert seen == [(3, 64), (3, 16)]
+
+    def test_replaced_and_loaded_layers_are_seen(self):
+        net, chain = self.pair()
+        x = data(5)[0]
+        chain(x)
+        other, _ = self.pair()
+        sct.Pruner(other, 0.5).update(0.5)
+        chain[0] = sct.SparseLinear.from_dense(other[0])
+        net[0] = other[0]
+        torch.testing.assert_close(chain(x), net(x), rtol=1e-5, atol=1e-6)
+        chain[3].load_state_dict(sct.SparseLinear.from_dense(other[3]).state_dict())
+        net[3] = other[3]
+        torch.testing.assert_close(chain(x), net(x), rtol=1e-5, atol=1e-6)
+
+    def test_wrong_width_is_refused(self):
+        with pytest.raises(ValueError, match="19 features.*20 columns"):
+            self.pair()[1](torch.zeros(1, 19))
+
+    def test_training_mode_calls_every_layer(self):
+        _, chain = self.pair()
+        torch.manual_seed(0)
+        assert not torch.equal(chain.train()(data(50)[0]), chain.eval()(data(50)[0]))
+
+    def test_finalize_makes_one(self):
+        net = mlp()
+        pruner = sct.Pruner(net, 0.9)
+        pruner.update(0.9)
+        fast = nn.ModuleDict({"body": pruner.finalize(batches=(1,))})["body"]
+        assert [name for name, _ in fast.named_children()] == ["0", "1", "2", "3", "4"]
+        if any(isinstance(layer, sct.SparseLinear) for layer in fast):
+            assert isinstance(fast, sct.SparseSequential)
+        for name in ("0", "2", "4"):
+            assert pruner.report[name]["kernel@1"] in ("dense", "sparse", "serial")
+
+
+def test_sparse_layers_take_no_more_threads_than_torch(monkeypatch):
+    seen = []
+    layer = sct.SparseLinear.from_dense(nn.Linear(600, 400))
+    monkeypatch.setattr(sct, "_threads_for", lambda *a, real=sct._threads_for: seen.append(real(*a)) or seen[-1])
+    before = torch.get_num_threads()
+    try:
+        for wanted in (1, 2):
+            torch.set_num_threads(wanted)
+            layer(torch.zeros(1, 600))
+            assert seen[-1] <= wanted
+    finally:
+        torch.set_num_threads(before)

@@ -8,6 +8,7 @@
 import copy
 import functools
 import time
+from collections import OrderedDict
 
 import numpy as np
 import scipy.sparse as sp
@@ -26,10 +27,11 @@ from ..pruning.methods import default_pattern, resolve
 from ..pruning.model import allocate
 from ..threshold import apply_mask
 
-__all__ = ["Pruner", "SparseConv2d", "SparseLinear", "calibrate", "load_pruned", "prune_with_rewinding", "shrink"]
+__all__ = ["Pruner", "SparseConv2d", "SparseLinear", "SparseSequential", "calibrate", "load_pruned",
+           "prune_with_rewinding", "shrink"]
 
 _BATCHES = (1, 8, 64, 256)
-_SMALL = 1 << 16  # outputs up to which NumPy adds the bias: torch starts its threads for more
+_SMALL = 1 << 12  # outputs up to which NumPy adds the bias and cuts below zero: above, torch's loops are faster
 
 
 # ---------------------------------------------------------------- what a layer sees
@@ -221,31 +223,42 @@ class Pruner:
         Rows() and Columns() first shrink nn.Sequential modules (see shrink). Every pruned layer is then timed, dense
         and sparse, at each of `batches` (rows of input; images for convolutions, of the size seen in `samples`, a
         batch of the module's input) and runs the faster product for the batch it gets. A layer where dense always won
-        stays as it is. `self.report` says what was chosen: kernels by batch, and "dense fallback" counts.
+        stays as it is; an nn.Sequential of sparse layers becomes a SparseSequential. `self.report` says what was
+        chosen: kernels by batch ("sparse" with torch's number of threads, "serial" with one), and "dense fallback".
         """
         module = copy.deepcopy(self.module).eval()
         if isinstance(self.pattern, (pr.Rows, pr.Columns)) and isinstance(module, nn.Sequential):
             module = shrink(module)
         sizes = _image_sizes(module, samples)
-        self.report = pr.Report()
+        dense, sparse, times = {}, {}, {}
         for name in self.layers:
-            layer = module.get_submodule(name)
-            kind = SparseLinear if isinstance(layer, nn.Linear) else SparseConv2d
-            sparse = kind.from_dense(layer)
-            times = _measure(layer, sparse, batches, sizes.get(name))
-            sparse.kernels = {batch: min(t, key=t.get) for batch, t in times.items()}
-            fallback = [batch for batch, kernel in sparse.kernels.items() if kernel == "dense"]
-            if len(fallback) < len(times) or not times:
-                module = _replace(module, name, sparse)
-            W = layer.weight.detach().numpy().reshape(len(layer.weight), -1)
-            form, size = pr.smallest_format(sparse.matrix())
-            entry = {"name": name, "shape": tuple(layer.weight.shape), "nnz": sparse.nnz,
-                     "sparsity": 1 - sparse.nnz / W.size, "format": form, "bytes_before": W.nbytes,
-                     "bytes_after": size, "dense fallback": len(fallback)}
-            entry.update({f"kernel@{batch}": kernel for batch, kernel in sparse.kernels.items()})
-            entry.update({f"speedup@{b}": t["dense"] / min(t.values()) for b, t in times.items()})
+            dense[name] = module.get_submodule(name)
+            kind = SparseLinear if isinstance(dense[name], nn.Linear) else SparseConv2d
+            sparse[name] = kind.from_dense(dense[name])
+            times[name] = _measure(dense[name], sparse[name], batches, sizes.get(name))
+            for batch, found in times[name].items():
+                sparse[name].choose(batch, min(found, key=found.get))
+            module = _replace(module, name, sparse[name])
+        for name, part in list(module.named_modules()):
+            if type(part) is nn.Sequential and any(isinstance(layer, SparseLinear) for layer in part):
+                part = SparseSequential(OrderedDict(part.named_children())).eval()
+                module = _replace(module, name, part)
+                _settle(part, batches)
+        self.report = pr.Report()
+        for name, layer in sparse.items():
+            kernels = layer.kernels
+            fallback = list(kernels.values()).count("dense")
+            if fallback == len(kernels):
+                module = _replace(module, name, dense[name])
+            size_before = dense[name].weight.numel() * dense[name].weight.element_size()
+            form, size = pr.smallest_format(layer.matrix())
+            entry = {"name": name, "shape": tuple(dense[name].weight.shape), "nnz": layer.nnz,
+                     "sparsity": 1 - layer.nnz / dense[name].weight.numel(), "format": form,
+                     "bytes_before": size_before, "bytes_after": size, "dense fallback": fallback}
+            entry.update({f"kernel@{batch}": kernel for batch, kernel in kernels.items()})
+            entry.update({f"speedup@{b}": t["dense"] / t[kernels[b]] for b, t in times[name].items()})
             self.report.append(entry)
-        return module
+        return module.requires_grad_(False)
 
     def _matrix(self, name):
         weight = self.layers[name].weight.detach().numpy()
@@ -313,52 +326,71 @@ class _Sparse(nn.Module):
 
     def _dense(self):
         if "dense" not in self._made:
-            self._made["dense"] = torch.from_numpy(self.matrix().toarray())
+            # In torch's own memory: whole cache lines, where NumPy's array may begin in the middle of one.
+            self._made["dense"] = torch.from_numpy(self.matrix().toarray()).clone()
         return self._made["dense"]
 
-    def _layout(self, columns):
-        """The layout for an input of this many columns: one for a vector, one for everything wider."""
-        key = 1 if columns == 1 else 64
-        found = self._made.get(key)
-        if found is None:
-            prepared = prepare(self.matrix(), columns=key)
-            found = self._made[key] = prepared, prepared._layout(), self.nnz, self.matrix().dtype
-        return found
-
     def _kernel(self, batch):
-        """The product chosen at the measured batch nearest in ratio; sparse where nothing was measured."""
+        """The product chosen at the measured batch nearest in ratio; None where nothing was measured."""
         if not self.kernels:
-            return "sparse"
+            return None
         chosen = self._made.get(("kernel", batch))
         if chosen is None:
             nearest = min(self.kernels, key=lambda b: abs(np.log(b / max(1, batch))))
             chosen = self._made["kernel", batch] = self.kernels[nearest]
         return chosen
 
-    def product(self, X):
+    def choose(self, batch, kernel):
+        """Take this product ('dense', 'sparse' or 'serial') for inputs of about this many rows."""
+        self.kernels[batch] = kernel
+        for key in [key for key in self._made if isinstance(key, tuple)]:
+            del self._made[key]
+
+    def product(self, X, batch=None):
         """weights @ X + bias for a tensor X (in, columns), differentiable in X."""
         if X.requires_grad and torch.is_grad_enabled():
             return _Product.apply(X, self)
-        return torch.from_numpy(self._multiply(X.detach().numpy()))
+        return torch.from_numpy(self._multiply(X.detach().numpy(), self._kernel(batch or X.shape[1])))
 
-    def _multiply(self, X):
-        """weights @ X + bias (in, columns) -> (out, columns), row by row in memory."""
-        columns = X.shape[1]
-        prepared, layout, nnz, dtype = self._layout(columns)
-        y = np.empty((self.shape[0], columns), np.result_type(X.dtype, dtype))
-        if X.dtype == dtype and layout.layout != "csr" and y.size:
-            # All that sc.matmul would check is known here, and for one sample the checks cost more than the product.
-            layout.matmul(X, y, _threads.resolve(None, nnz * columns))
-        else:
-            ops.matmul(prepared, X, out=y)
-        bias = self._made.get("bias")
-        if bias is None:
-            bias = self._made["bias"] = 0 if self.bias is None else self.bias.numpy()[:, None]
-        if y.size < _SMALL:
-            y += bias
-        elif self.bias is not None:
-            torch.from_numpy(y).add_(self.bias[:, None])
-        return y
+    def _multiply(self, X, kernel=None, relu=False):
+        """weights @ X + bias (in, columns) -> (out, columns), row by row in memory; relu: max(0, .) of it."""
+        run = self._made.get(X.shape[1] == 1)
+        if run is None:
+            run = self._made[X.shape[1] == 1] = self._runner(X.shape[1])
+        return run(X, kernel, relu)
+
+    def _runner(self, columns):
+        """What _multiply does for one column, or for more: all that does not change is looked up here, because for one
+        sample it would cost more than the product."""
+        prepared = prepare(self.matrix(), columns=1 if columns == 1 else 64)
+        layout, (rows, features), dtype, nnz = prepared._layout(), self.shape, self.matrix().dtype, self.nnz
+        layout = None if layout.layout == "csr" or not rows else layout
+        bias_tensor = None if self.bias is None else self.bias[:, None]
+        bias = None if self.bias is None else bias_tensor.numpy()
+
+        def run(X, kernel, relu):
+            columns = X.shape[1]
+            if X.shape[0] != features:
+                raise ValueError(f"x has {X.shape[0]} features; the layer has {features} columns")
+            if layout is not None and columns and X.dtype == dtype:
+                y = np.empty((rows, columns), dtype)
+                layout.matmul(X, y, _threads_for(kernel, nnz * columns))
+            else:
+                y = ops.matmul(prepared, X, threads=_threads_for(kernel, nnz * columns))
+            if y.size > _SMALL:
+                tensor = torch.from_numpy(y)
+                if bias is not None:
+                    tensor.add_(bias_tensor)
+                if relu:
+                    torch.relu_(tensor)
+            else:
+                if bias is not None:
+                    y += bias
+                if relu:
+                    np.maximum(y, 0, out=y)
+            return y
+
+        return run
 
     def __getstate__(self):
         return {**self.__dict__, "_made": {}}
@@ -387,11 +419,19 @@ class _Sparse(nn.Module):
         self._made = {}
 
 
+def _threads_for(kernel, work):
+    """Never more threads than torch would take; as many as were the faster where that was measured."""
+    if kernel == "serial":
+        return 1
+    limit = torch.get_num_threads()
+    return 1 if limit == 1 else min(limit, _threads.resolve(None, None if kernel == "sparse" else work))
+
+
 class _Product(torch.autograd.Function):
     @staticmethod
     def forward(ctx, X, layer):
         ctx.layer = layer
-        return torch.from_numpy(layer._multiply(X.detach().numpy()))
+        return torch.from_numpy(layer._multiply(X.detach().numpy(), layer._kernel(X.shape[1])))
 
     @staticmethod
     def backward(ctx, grad):
@@ -408,15 +448,17 @@ class SparseLinear(_Sparse):
         return cls(apply_mask(W, W != 0), layer.bias)
 
     def forward(self, x):
+        if x.ndim == 2 and not x.requires_grad:
+            kernel = self._kernel(x.shape[0])
+            if kernel != "dense":
+                # Features go down, samples across: what one sparse layer gives is what the next reads, untransposed.
+                return torch.from_numpy(self._multiply(x.numpy().T, kernel).T)
         if x.shape[-1] != self.shape[1]:
             raise ValueError(f"x has {x.shape[-1]} features; the layer has {self.shape[1]} columns")
-        flat = x.ndim == 2
-        rows = x if flat else x.reshape(-1, x.shape[-1])
+        rows = x.reshape(-1, x.shape[-1])
         if self._kernel(rows.shape[0]) == "dense":
             return F.linear(x, self._dense(), self.bias)
-        # Features go down, samples across: the outcome of one sparse layer is what the next one reads, untransposed.
-        y = self.product(rows.T).T
-        return y if flat else y.reshape(*x.shape[:-1], self.shape[0])
+        return self.product(rows.T).T.reshape(*x.shape[:-1], self.shape[0])
 
     def extra_repr(self):
         return f"in_features={self.shape[1]}, out_features={self.shape[0]}, nnz={self.nnz}"
@@ -449,15 +491,67 @@ class SparseConv2d(_Sparse):
             patches = x.reshape(x.shape[0], channels, -1)
         else:
             patches = F.unfold(x, self.kernel_size, self.dilation, self.padding, self.stride)
-        y = torch.stack([self.product(image) for image in patches])
+        y = torch.stack([self.product(image, x.shape[0]) for image in patches])
         return y.reshape(x.shape[0], self.shape[0], height, width)
 
     def extra_repr(self):
         return f"out_channels={self.shape[0]}, kernel_size={self.kernel_size}, nnz={self.nnz}"
 
 
+class SparseSequential(nn.Sequential):
+    """nn.Sequential whose sparse layers hand arrays to one another, with a ReLU between them done in place.
+
+    Names, state dict and values are those of nn.Sequential. For one sample, calling modules and wrapping tensors takes
+    as long as three layers of 50,000 weights do.
+    """
+
+    def forward(self, x):
+        layers = list(self._modules.values())
+        known, steps, passed_over = self.__dict__.get("_plan", (None, None, None))
+        if known != layers:
+            steps, passed_over = _steps(layers)
+            self.__dict__["_plan"] = layers, steps, passed_over
+        if x.requires_grad or x.ndim != 2 or self.training:
+            return super().forward(x)
+        for layer in passed_over:
+            if layer._forward_hooks or layer._forward_pre_hooks:
+                return super().forward(x)
+        columns = None  # the value as an array (features, samples) after a sparse layer, when there is no tensor x
+        for layer, sparse, relu in steps:
+            if sparse and (columns is not None or x.ndim == 2 and not x.requires_grad):
+                kernel = layer._kernel(x.shape[0] if columns is None else columns.shape[1])
+                if kernel != "dense":
+                    columns = layer._multiply(x.numpy().T if columns is None else columns, kernel, relu)
+                    continue
+            if columns is not None:
+                x, columns = torch.from_numpy(columns.T), None
+            x = layer(x)
+            if relu:
+                x = torch.relu(x)
+        return x if columns is None else torch.from_numpy(columns.T)
+
+    def __getstate__(self):
+        return {name: value for name, value in self.__dict__.items() if name != "_plan"}
+
+
+def _steps(layers):
+    """([(layer, is it sparse, does a ReLU follow)], the layers that are not called when these steps are taken)."""
+    steps, passed_over = [], []
+    for layer in layers:
+        sparse = isinstance(layer, SparseLinear)
+        follows = steps and isinstance(steps[-1][0], (SparseLinear, nn.Linear))
+        if type(layer) is nn.ReLU and follows and not steps[-1][2]:
+            steps[-1] = *steps[-1][:2], True
+            passed_over.append(layer)
+        elif not isinstance(layer, (nn.Dropout, nn.Identity)):
+            steps.append((layer, sparse, False))
+        if sparse or isinstance(layer, (nn.Dropout, nn.Identity)):
+            passed_over.append(layer)
+    return steps, passed_over
+
+
 def _measure(dense, sparse, batches, size):
-    """{batch: {"dense": seconds, "sparse": seconds}}, the least of interleaved turns."""
+    """{batch: {"dense", "sparse" (on all threads) and "serial": seconds}} of one layer."""
     times = {}
     generator = torch.Generator().manual_seed(0)
     for batch in batches:
@@ -469,21 +563,53 @@ def _measure(dense, sparse, batches, size):
         else:
             return {}
         x = x.to(dense.weight.dtype)
-        runs = {"dense": (dense, x.contiguous(), []), "sparse": (sparse, x, [])}
-        with torch.no_grad():
-            started = time.perf_counter()
-            for turn in range(10):
-                for layer, given, seconds in runs.values():
-                    # Five in a row: alone, a layer finds its weights where it left them.
-                    for _ in range(5):
-                        begin = time.perf_counter()
-                        layer(given)
-                        seconds.append(time.perf_counter() - begin)
-                if turn >= 2 and time.perf_counter() - started > 0.3:
-                    break
-        # The least time: medians on a busy machine are of what else runs.
-        times[batch] = {kind: min(seconds) for kind, (_, _, seconds) in runs.items()}
+        runs = {"dense": functools.partial(dense, x.contiguous())}
+        runs.update({kind: functools.partial(_run_as, sparse, sparse, kind, batch, x) for kind in _sparse_kinds()})
+        times[batch] = _race(runs)
     return times
+
+
+def _settle(chain, batches):
+    """Choose again between dense and sparse where a layer is called within a SparseSequential: the way from array to
+    tensor and back is not paid there between sparse layers."""
+    layers = [layer for layer in chain if isinstance(layer, SparseLinear) and layer.kernels]
+    if not layers or not isinstance(chain[0], SparseLinear):
+        return
+    generator = torch.Generator().manual_seed(0)
+    for batch in batches:
+        x = torch.rand(batch, chain[0].shape[1], generator=generator).to(chain[0].values.dtype)
+        for layer in layers:
+            runs = {kind: functools.partial(_run_as, chain, layer, kind, batch, x)
+                    for kind in ("dense", *_sparse_kinds())}
+            times = _race(runs)
+            layer.choose(batch, min(times, key=times.get))
+
+
+def _sparse_kinds():
+    return ("sparse", "serial") if _threads_for("sparse", None) > 1 else ("sparse",)
+
+
+def _run_as(module, layer, kind, batch, x):
+    layer.choose(batch, kind)
+    return module(x)
+
+
+def _race(runs):
+    """{name: seconds}, the lower quartile of interleaved turns: medians on a busy machine are of what else runs, and
+    least times hide threads that often wait for a processor."""
+    seconds = {name: [] for name in runs}
+    with torch.no_grad():
+        started = time.perf_counter()
+        for turn in range(10):
+            for name, run in runs.items():
+                # Five in a row: alone, a layer finds its weights where it left them.
+                for _ in range(5):
+                    begin = time.perf_counter()
+                    run()
+                    seconds[name].append(time.perf_counter() - begin)
+            if turn >= 2 and time.perf_counter() - started > 0.3:
+                break
+    return {name: float(np.percentile(found, 25)) for name, found in seconds.items()}
 
 
 def _image_sizes(module, samples):
