@@ -1,4 +1,5 @@
-"""Identities that hold for every W and X, on random layers and on the hidden layers of two trained networks."""
+"""Identities that hold for every W and X, on random layers, on the hidden layers of two trained networks, and on those
+of a torch network trained on Fashion-MNIST here."""
 import gzip
 
 import numpy as np
@@ -6,7 +7,7 @@ import pytest
 
 import sparsecore.pruning as pr
 
-LAYERS = ["random", "wide", "mlp.2", "mlp.3", "conv.1", "conv.3"]
+LAYERS = ["random", "wide", "mlp.2", "mlp.3", "conv.1", "conv.3", "fashion.0", "fashion.2", "fashion.4"]
 _cache = {}
 
 
@@ -35,6 +36,32 @@ def network_layers(folder):
             "conv.1": (conv["W1"].reshape(30, 25), patches.reshape(-1, 25)[::7]), "conv.3": (conv["W3"].T, hidden)}
 
 
+def fashion_layers(folder):
+    """The same of a network 196-24-16-10 after an epoch of the images at half their width and height."""
+    torch = pytest.importorskip("torch")
+    data = {}
+    for part, offset in (("images-idx3", 16), ("labels-idx1", 8)):
+        with gzip.open(folder / f"images/fashion-mnist/train-{part}-ubyte.gz") as file:
+            data[part] = np.frombuffer(file.read(), np.uint8, offset=offset)
+    halved = data["images-idx3"].reshape(-1, 14, 2, 14, 2).mean(axis=(2, 4), dtype=np.float32).reshape(-1, 196)
+    x = torch.from_numpy(halved / np.float32(255))
+    y = torch.from_numpy(data["labels-idx1"].astype(np.int64))
+    torch.manual_seed(0)
+    net = torch.nn.Sequential(torch.nn.Linear(196, 24), torch.nn.ReLU(), torch.nn.Linear(24, 16), torch.nn.ReLU(),
+                              torch.nn.Linear(16, 10))
+    optimizer = torch.optim.Adam(net.parameters(), lr=5e-3)
+    for i in range(0, len(x), 200):
+        optimizer.zero_grad()
+        torch.nn.functional.cross_entropy(net(x[i:i + 200]), y[i:i + 200]).backward()
+        optimizer.step()
+    with torch.no_grad():
+        assert float((net(x[:5000]).argmax(1) == y[:5000]).float().mean()) > 0.75
+        inputs = [x[:1500]]
+        for i in (0, 2):
+            inputs.append(torch.relu(net[i](inputs[-1])))
+    return {f"fashion.{i}": (net[i].weight.detach().numpy(), h.numpy()) for i, h in zip((0, 2, 4), inputs)}
+
+
 @pytest.fixture(params=LAYERS)
 def named(request):
     if request.param == "random":
@@ -44,9 +71,10 @@ def named(request):
         rng = np.random.default_rng(2)
         X = rng.standard_normal((700, 300)) @ rng.standard_normal((300, 300))
         return rng.standard_normal((3, 300)), X
-    if "nets" not in _cache:
-        _cache["nets"] = network_layers(request.getfixturevalue("shared_data"))
-    return _cache["nets"][request.param]
+    group, made = ("fashion", fashion_layers) if request.param.startswith("fashion") else ("nets", network_layers)
+    if group not in _cache:
+        _cache[group] = made(request.getfixturevalue("shared_data"))
+    return _cache[group][request.param]
 
 
 @pytest.fixture(params=[np.float32, np.float64])
