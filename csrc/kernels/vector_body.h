@@ -5,9 +5,73 @@
  * streams of indices and of values take turns (banded matrix: 15 GB/s instead of 24), a comparison in passing is free. */
 
 #define SC_SHORT 16
+#define SC_BEYOND_CACHE (16 << 20)      /* bytes */
 #define COL(q) ((uint64_t)(UIDX)col[q])
 
-/* y[r] = sum over p of data[p] * x[indices[p]] for r0 <= r < r1, rows of 16 entries and more in
+#if SC_LEVEL == 2 && VREAL && VBITS >= 32
+#define SC_VECTORS 1        /* rows of SC_SHORT entries and more by vectors */
+#else
+#define SC_VECTORS 0
+#endif
+
+#if SC_VECTORS
+#define LANES SC_PASTE(lanes, ACC)
+#define WIDTH ((int64_t)(sizeof(LANES) / sizeof(ACC)))
+
+/* data[p : p + WIDTH] * x[col[p : p + WIDTH]].  Elements of x are loaded one by one, which is faster than a gather
+ * instruction on Zen 3 (pruned matrix in cache, one thread: 0.49 ms against 0.81). */
+SC_INLINE LANES FN(products)(const VAL *val, const IDX *col, const ACC *x)
+{
+#if VBITS == 32
+    LANES v = {x[COL(0)], x[COL(1)], x[COL(2)], x[COL(3)], x[COL(4)], x[COL(5)], x[COL(6)], x[COL(7)]};
+#else
+    LANES v = {x[COL(0)], x[COL(1)], x[COL(2)], x[COL(3)]};
+#endif
+    return SC_PASTE(load, ACC)(val) * v;
+}
+
+/* The sum of a row p..end of at least SC_SHORT entries; the columns of eight entries are checked at once.  The last
+ * few are taken together with their successors in the next rows, whose products are masked out.  `stream`: bytes ahead
+ * that matrices beyond the caches are asked for (pruned matrix at 50 %: 5.1 to 4.7 ms; in cache it costs 10 %). */
+SC_INLINE int FN(long_row)(const VAL *val, const IDX *col, int64_t p, int64_t end, int64_t nnz, uint64_t cols,
+                           const ACC *x, ACC *y, int64_t stream)
+{
+    LANES s = {0}, t = {0};
+    for (; p + 8 <= end; p += 8) {
+        if (stream) {
+            __builtin_prefetch((const char *)(val + p) + stream);
+            __builtin_prefetch((const char *)(col + p) + stream);
+        }
+        if (SC_PASTE(outside8, IDX)(col + p, cols)) return SC_BAD_INDEX;
+        s += FN(products)(val + p, col + p, x);
+#if VBITS == 64
+        t += FN(products)(val + p + 4, col + p + 4, x);
+#else
+        if (p + 16 > end) { p += 8; break; }
+        if (SC_PASTE(outside8, IDX)(col + p + 8, cols)) return SC_BAD_INDEX;
+        t += FN(products)(val + p + 8, col + p + 8, x);
+        p += 8;
+#endif
+    }
+    ACC rest = 0;
+    if (p < end && p + 8 <= nnz) {
+        if (SC_PASTE(outside8, IDX)(col + p, cols)) return SC_BAD_INDEX;
+        for (; p < end; p += WIDTH) {
+            LANES v = FN(products)(val + p, col + p, x);
+            s += (LANES)((__m256i)v & SC_PASTE(first, ACC)(end - p));
+        }
+    }
+    for (; p < end; p++) {
+        uint64_t i = COL(p);
+        if (i >= cols) return SC_BAD_INDEX;
+        rest += val[p] * x[i];
+    }
+    *y = SC_PASTE(total, ACC)(s + t) + rest;
+    return SC_OK;
+}
+#endif
+
+/* y[r] = sum over p of data[p] * x[indices[p]] for r0 <= r < r1, rows of 16 entries and more by vectors or in
  * four sums, entry p of a row in sum p mod 4 */
 SC_INLINE int FN(spmv_rows)(const sc_csr *A, int64_t r0, int64_t r1, const ACC *x, ACC *y, int64_t ahead, const int far)
 {
@@ -18,9 +82,20 @@ SC_INLINE int FN(spmv_rows)(const sc_csr *A, int64_t r0, int64_t r1, const ACC *
     const uint64_t cols = (uint64_t)A->cols;
     int64_t p = ptr[r0];
     if (p < 0) return SC_BAD_INDPTR;
+#if SC_VECTORS
+    const int64_t stream = A->nnz * (int64_t)(sizeof(VAL) + sizeof(IDX)) > SC_BEYOND_CACHE ? 1024 : 0;
+#endif
     for (int64_t r = r0; r < r1; r++) {
         int64_t end = ptr[r + 1];
         if (end < p || end > A->nnz) return SC_BAD_INDPTR;
+#if SC_VECTORS
+        if (!far && end - p >= SC_SHORT) {
+            int found = cols ? FN(long_row)(val, col, p, end, A->nnz, cols, x, y + r, stream) : SC_BAD_INDEX;
+            if (found != SC_OK) return found;
+            p = end;
+            continue;
+        }
+#endif
         ACC a = 0, b = 0, c = 0, d = 0;
         if (end - p < SC_SHORT) {       /* one loop, whose end is mispredicted once */
             for (; p < end; p++) {
@@ -75,6 +150,14 @@ SC_INLINE int FN(spmv_t_rows)(const sc_csr *A, int64_t r0, int64_t r1, const ACC
         int64_t end = ptr[r + 1];
         if (end < p || end > A->nnz) return SC_BAD_INDPTR;
         ACC a = x[r];
+#if SC_VECTORS
+        /* Eight columns are checked at once, then added to one after the other: a row may have duplicates. */
+        for (; !far && p + 8 <= end; p += 8) {
+            if (cols == 0 || SC_PASTE(outside8, IDX)(col + p, cols)) return SC_BAD_INDEX;
+#pragma GCC unroll 8
+            for (int i = 0; i < 8; i++) y[COL(p + i)] += val[p + i] * a;
+        }
+#endif
         for (; p < end; p++) {
             if (far) prefetch_far(y, COL(SC_MIN(p + ahead, top)) * sizeof(ACC));
             uint64_t i = COL(p);
@@ -90,5 +173,11 @@ static int FN(spmv_t)(const sc_csr *A, int64_t r0, int64_t r1, const void *x, vo
     return ahead ? FN(spmv_t_rows)(A, r0, r1, x, y, ahead, 1) : FN(spmv_t_rows)(A, r0, r1, x, y, 0, 0);
 }
 
+#if SC_VECTORS
+#undef LANES
+#undef WIDTH
+#endif
+#undef SC_VECTORS
 #undef COL
 #undef SC_SHORT
+#undef SC_BEYOND_CACHE

@@ -85,6 +85,33 @@ SC_INLINE void store_part_float(float *p, int64_t n, lanes_float v) { for (int64
 SC_INLINE void store_part_double(double *p, int64_t n, lanes_double v) { (void)n; p[0] = v[0]; }
 #endif
 
+#if SC_LEVEL == 2
+/* Is one of eight columns outside 0..cols (cols > 0)?  One comparison for all where they are 32 bits wide. */
+SC_INLINE int outside8_int32_t(const int32_t *col, uint64_t cols)
+{
+    __m256i last = _mm256_set1_epi32((int32_t)SC_MIN(cols - 1, (uint64_t)INT32_MAX));
+    __m256i above = _mm256_max_epu32(_mm256_loadu_si256((const void *)col), last);
+    return _mm256_movemask_epi8(_mm256_cmpeq_epi32(above, last)) != -1;
+}
+SC_INLINE int outside8_int64_t(const int64_t *col, uint64_t cols)
+{
+    int found = 0;
+    for (int i = 0; i < 8; i++) found |= (uint64_t)col[i] >= cols;
+    return found;
+}
+SC_INLINE float total_float(lanes_float v)
+{
+    __m128 s = _mm_add_ps(_mm256_castps256_ps128((__m256)v), _mm256_extractf128_ps((__m256)v, 1));
+    s = _mm_add_ps(s, _mm_movehl_ps(s, s));
+    return _mm_cvtss_f32(_mm_add_ss(s, _mm_movehdup_ps(s)));
+}
+SC_INLINE double total_double(lanes_double v)
+{
+    __m128d s = _mm_add_pd(_mm256_castpd256_pd128((__m256d)v), _mm256_extractf128_pd((__m256d)v, 1));
+    return _mm_cvtsd_f64(_mm_add_sd(s, _mm_unpackhi_pd(s, s)));
+}
+#endif
+
 /* A hint to bring the line of base + offset bytes into L2.  The offset may come from an index nobody has checked yet:
  * the address is formed as a number, and a prefetch never faults. */
 SC_INLINE void prefetch_far(const void *base, uint64_t offset)
