@@ -2,8 +2,10 @@
 #include "driver.h"
 #include "team.h"
 
-/* Row-major copies of panels of at most this many columns stand in for operands of other strides. */
+/* Row-major copies of panels of at most this many columns stand in for operands of other strides; of more where A is
+ * turned for each of them. */
 #define PACK_COLUMNS 32
+#define TURN_COLUMNS 128
 
 /* Rows of a unit of work of copies and sums. */
 #define PACK_ROWS 256
@@ -13,6 +15,20 @@
 
 /* Lines of X or C read between two looks at pending signals: tens of milliseconds even where each one misses. */
 #define LINES_PER_POLL ((int64_t)1 << 22)
+
+/* Fewer entries than that are scattered straight into one output. */
+#define SMALL (1 << 12)
+
+/* Entries of a panel that is turned in cache, and of all panels of one turn; bytes of a row of X from which on that
+ * pays (pruned at 95 %, 64 columns: 6.8 ms instead of 8.3; 32 columns, 128 bytes: 5.7 instead of 3.7). */
+#define TURN_ENTRIES 32768
+#define ENTRIES_PER_TURN (1 << 18)
+#define TURN_BYTES 256
+/* Columns of more entries than that are scattered where a panel of X leaves the L2 cache: terms of documents come by
+ * Zipf's law and the rows of the frequent ones stay in cache (32 columns: 17 ms instead of 40); columns of few entries
+ * are not worth private outputs. */
+#define TURN_COLUMN_ENTRIES 32
+#define TURN_PANEL_BYTES (1 << 20)
 
 /* Entries ahead of their use that scattered rows of a panel are asked for. */
 #define FAR 32
@@ -84,30 +100,27 @@ static void pack(const sc_dense *D, char *packed, size_t size, int into, int thr
 struct job {
     const sc_csr *A;
     const sc_dense *X, *C;
-    sc_spmm_fn *kernel;
+    sc_spmm_fn *gather;
+    sc_spmm_t_fn *scatter;
     size_t acc;
     int64_t ahead, parts, first;        /* parts of the rows; the first of this turn */
     int64_t grain;                      /* entries of a part */
     char *scratch;
     int64_t tile;                       /* elements of one thread's scratch, or of a private output */
-    int64_t outputs, step;              /* transposed: blocks of columns or private outputs; parts of each in a turn */
+    int64_t outputs, step;              /* transposed: private outputs; parts of each in a turn */
     int status;
 };
-
-/* C[:, 0:n] += or = part k of A, n columns from X to c, rows ldc apart */
-static void run_part(struct job *job, int64_t k, const void *x, char *c, int64_t ldc, int64_t n)
-{
-    int64_t r0 = sc_cut(job->A, k, job->parts), r1 = sc_cut(job->A, k + 1, job->parts);
-    int found = sc_check_rows(job->A, r0, r1);
-    if (found == SC_OK) job->kernel(job->A, r0, r1, x, job->X->row_stride, c, ldc, n, job->ahead);
-    sc_report(&job->status, found);
-}
 
 static void rows_direct(void *job_, int64_t k, int thread)
 {
     struct job *job = job_;
+    const sc_dense *X = job->X, *C = job->C;
     (void)thread;
-    run_part(job, job->first + k, job->X->data, job->C->data, job->C->row_stride, job->C->cols);
+    int64_t r0 = sc_cut(job->A, job->first + k, job->parts), r1 = sc_cut(job->A, job->first + k + 1, job->parts);
+    int found = sc_check_rows(job->A, r0, r1);
+    if (found == SC_OK)
+        job->gather(job->A, r0, r1, X->data, X->row_stride, C->data, C->row_stride, C->cols, job->ahead, 0);
+    sc_report(&job->status, found);
 }
 
 static void rows_by_tiles(void *job_, int64_t k, int thread)
@@ -122,8 +135,8 @@ static void rows_by_tiles(void *job_, int64_t k, int thread)
     for (int64_t r = r0; r < r1 && found == SC_OK; r += most) {
         int64_t m = SC_MIN(most, r1 - r);
         /* The kernel writes row r of C: step back so that row r is the first of the scratch. */
-        job->kernel(job->A, r, r + m, job->X->data, job->X->row_stride, mine - (ptrdiff_t)(r * n) * (ptrdiff_t)job->acc,
-                    n, n, job->ahead);
+        job->gather(job->A, r, r + m, job->X->data, job->X->row_stride, mine - (ptrdiff_t)(r * n) * (ptrdiff_t)job->acc,
+                    n, n, job->ahead, 0);
         copy(at(C, r, 0, job->acc), C->row_stride, C->col_stride, mine, n, 1, m, n, job->acc);
     }
 }
@@ -131,7 +144,7 @@ static void rows_by_tiles(void *job_, int64_t k, int thread)
 /* X is row-major; C is, or is filled tile by tile through a row-major scratch that stays in cache. */
 static int forward(const sc_csr *A, const sc_dense *X, const sc_dense *C, int threads)
 {
-    struct job job = {.A = A, .X = X, .C = C, .kernel = sc_kernels()->product->spmm[A->val][A->idx],
+    struct job job = {.A = A, .X = X, .C = C, .gather = sc_kernels()->product->spmm[A->val][A->idx],
                       .acc = sc_acc_size(A->val)};
     int64_t lines = C->cols * (int64_t)job.acc / 64 + 1, direct = row_major(C);
     job.grain = direct ? SC_MAX(512, SC_PANEL / lines) : 512;
@@ -149,31 +162,23 @@ static int forward(const sc_csr *A, const sc_dense *X, const sc_dense *C, int th
     return job.status;
 }
 
-/* The next parts of the rows, for block k of columns of C. */
-static void scatter_columns(void *job_, int64_t k, int thread)
-{
-    struct job *job = job_;
-    (void)thread;
-    int64_t line = 64 / (int64_t)job->acc, lines = (job->C->cols + line - 1) / line;
-    int64_t j = k * lines / job->outputs * line, n = SC_MIN(job->C->cols, (k + 1) * lines / job->outputs * line) - j;
-    char *c = at(job->C, 0, j, job->acc);
-    if (job->first == 0)
-        for (int64_t r = 0; r < job->C->rows; r++)
-            memset(c + (size_t)(r * job->C->row_stride) * job->acc, 0, (size_t)n * job->acc);
-    for (int64_t i = job->first; i < SC_MIN(job->parts, job->first + job->step); i++)
-        run_part(job, i, at(job->X, 0, j, job->acc), c, job->C->row_stride, n);
-}
+/* ---- C = A.T @ X ------------------------------------------------------------------------------------------------- */
 
 /* The next parts of the rows of private output k. */
 static void scatter_rows(void *job_, int64_t k, int thread)
 {
     struct job *job = job_;
+    const sc_csr *A = job->A;
     (void)thread;
     char *mine = job->scratch + (size_t)(k * job->tile) * job->acc;
     int64_t first = k * job->parts / job->outputs + job->first, end = (k + 1) * job->parts / job->outputs;
     if (job->first == 0) memset(mine, 0, (size_t)job->tile * job->acc);
-    for (int64_t i = first; i < SC_MIN(end, first + job->step); i++)
-        run_part(job, i, job->X->data, mine, job->C->cols, job->C->cols);
+    for (int64_t i = first; i < SC_MIN(end, first + job->step); i++) {
+        int64_t r0 = sc_cut(A, i, job->parts), r1 = sc_cut(A, i + 1, job->parts), n = job->C->cols;
+        int found = sc_check_rows(A, r0, r1);
+        if (found == SC_OK) job->scatter(A, r0, r1, job->X->data, job->X->row_stride, mine, n, n, job->ahead);
+        sc_report(&job->status, found);
+    }
 }
 
 static void sum_rows(void *job_, int64_t k, int thread)
@@ -187,35 +192,140 @@ static void sum_rows(void *job_, int64_t k, int thread)
     copy(at(C, r, 0, job->acc), C->row_stride, C->col_stride, mine, n, 1, m, n, job->acc);
 }
 
+/* Few columns: fixed parts of the rows scatter into outputs of their own, added in order. */
+static int by_scatter(struct job *job, int threads)
+{
+    const sc_csr *A = job->A;
+    job->parts = sc_parts(A, SC_PANEL);
+    job->tile = A->cols * job->C->cols;
+    job->outputs = 1;
+    if (A->nnz >= SMALL) {
+        int64_t by_cache = ((int64_t)32 << 20) / (job->tile * (int64_t)job->acc + 1);
+        int64_t most = SC_MIN(16, SC_MIN(by_cache, A->nnz / (16 * A->cols + 1)));
+        for (job->outputs = 2; 2 * job->outputs <= most;) job->outputs *= 2;      /* even: two threads end together */
+    }
+    job->step = LINES_PER_POLL / SC_PANEL / job->outputs + 1;
+    if (!(job->scratch = sc_alloc(job->outputs * job->tile, job->acc))) return SC_NO_MEMORY;
+    for (; job->first * job->outputs < job->parts && job->status == SC_OK; job->first += job->step) {
+        if (job->first > 0 && sc_poll() != SC_OK) job->status = SC_INTERRUPTED;
+        else sc_team(job->outputs, 1, threads, scatter_rows, job);
+    }
+    if (job->status == SC_OK) sc_team((A->cols + PACK_ROWS - 1) / PACK_ROWS, 2, threads, sum_rows, job);
+    sc_free(job->scratch);
+    return job->status;
+}
+
+/* Many columns: panels of rows are turned in cache, then a block of columns of A gathers from one panel after the other
+ * into its rows of C.  Turning costs some 2 ns an entry, about as much as 8 columns. */
+struct turned {
+    struct job *job;
+    int64_t panels, first, now;         /* of all rows; the first and the number of this turn */
+    int64_t block, blocks;              /* columns of A in a unit of work */
+    int32_t *start, *row;               /* A->cols + 2 for every panel of a turn; entries of all panels of a turn */
+    char *val;
+    char *tiles;                        /* block rows of C for every thread, where C is not row-major */
+};
+
+static int64_t panel_row(const struct turned *t, int64_t k) { return sc_cut(t->job->A, t->first + k, t->panels); }
+
+static void turn_panel(void *turned_, int64_t k, int thread)
+{
+    struct turned *t = turned_;
+    const sc_csr *A = t->job->A;
+    (void)thread;
+    int64_t r0 = panel_row(t, k), r1 = panel_row(t, k + 1), at = sc_ptr(A, r0) - sc_ptr(A, panel_row(t, 0));
+    int found = sc_check_rows(A, r0, r1);
+    if (found == SC_OK && !sc_kernels()->product->by_column[A->val][A->idx](
+                              A, r0, r1, t->start + k * (A->cols + 2), t->row + at,
+                              t->val + (size_t)at * sc_val_size(A->val)))
+        found = SC_CHANGED;
+    sc_report(&t->job->status, found);
+}
+
+static void gather_block(void *turned_, int64_t b, int thread)
+{
+    struct turned *t = turned_;
+    struct job *job = t->job;
+    const sc_csr *A = job->A;
+    const sc_dense *X = job->X, *C = job->C;
+    int64_t c0 = b * t->block, m = SC_MIN(t->block, A->cols - c0), n = C->cols, width = 256 / (int64_t)job->acc;
+    char *c = at(C, c0, 0, job->acc);
+    int64_t ldc = C->row_stride;
+    if (t->tiles) {
+        c = t->tiles + (size_t)(thread * t->block * n) * job->acc;
+        ldc = n;
+        if (t->first > 0) copy(c, n, 1, at(C, c0, 0, job->acc), C->row_stride, C->col_stride, m, n, job->acc);
+    }
+    for (int64_t r = 0; r < m && t->first == 0; r++) memset(c + (size_t)(r * ldc) * job->acc, 0, (size_t)n * job->acc);
+    /* The kernel writes row c of C: step back so that row c0 is the first of this block. */
+    char *base = c - (ptrdiff_t)(c0 * ldc) * (ptrdiff_t)job->acc;
+    int64_t first = sc_ptr(A, panel_row(t, 0));
+    for (int64_t j = 0; j < n; j += width)
+        for (int64_t k = 0; k < t->now; k++) {
+            int64_t at = sc_ptr(A, panel_row(t, k)) - first, end = sc_ptr(A, panel_row(t, k + 1)) - first;
+            sc_csr panel = {A->cols, A->rows, end - at, t->start + k * (A->cols + 2), t->row + at,
+                            t->val + (size_t)at * sc_val_size(A->val), A->val, SC_I32};
+            job->gather(&panel, c0, c0 + m, (const char *)X->data + (size_t)j * job->acc, X->row_stride,
+                        base + (size_t)j * job->acc, ldc, SC_MIN(width, n - j), job->ahead, 1);
+        }
+    if (t->tiles) copy(at(C, c0, 0, job->acc), C->row_stride, C->col_stride, c, n, 1, m, n, job->acc);
+}
+
+/* The start of every column is read once for a panel: that should not show beside the entries. */
+static int64_t turned_entries(const sc_csr *A) { return SC_MAX(TURN_ENTRIES, 4 * A->cols); }
+
+static int64_t turned_panels(const sc_csr *A) { return SC_MAX(2, (A->nnz + A->rows) / turned_entries(A)); }
+
+/* bytes: of a row of X */
+static int turning_pays(const sc_csr *A, int64_t bytes)
+{
+    if (bytes < TURN_BYTES || A->nnz < SMALL) return 0;
+    return A->nnz / A->cols < TURN_COLUMN_ENTRIES || A->rows / turned_panels(A) * 256 < TURN_PANEL_BYTES;
+}
+
+static int by_turning(struct job *job, int threads)
+{
+    const sc_csr *A = job->A;
+    int64_t bytes = job->C->cols * (int64_t)job->acc, lines = (bytes + 63) / 64, most = 0;
+    struct turned t = {.job = job};
+    int64_t entries = turned_entries(A);
+    t.panels = turned_panels(A);
+    int64_t turn = SC_MIN(t.panels, SC_MAX(4, SC_MIN(ENTRIES_PER_TURN, LINES_PER_POLL / lines) / entries));
+    for (t.first = 0; t.first < t.panels; t.first += turn) {
+        int64_t p0 = sc_ptr(A, panel_row(&t, 0)), p1 = sc_ptr(A, panel_row(&t, SC_MIN(turn, t.panels - t.first)));
+        if (p0 < 0 || p1 < p0 || p1 > A->nnz) return SC_BAD_INDPTR;
+        most = SC_MAX(most, p1 - p0);
+    }
+    if (most >= INT32_MAX || A->rows >= INT32_MAX) return by_scatter(job, threads);
+    t.block = SC_MAX(8, SC_MIN(256, 16384 / bytes));
+    t.blocks = (A->cols + t.block - 1) / t.block;
+    job->gather = sc_kernels()->product->spmm[A->val][SC_I32];
+    if (A->rows / t.panels * bytes < 1 << 19) job->ahead = 0;      /* a panel of X stays in cache */
+    t.start = sc_alloc(turn * (A->cols + 2), sizeof *t.start);
+    t.row = sc_alloc(most, sizeof *t.row);
+    t.val = sc_alloc(most, sc_val_size(A->val));
+    if (!row_major(job->C)) t.tiles = sc_alloc(threads * t.block * job->C->cols, job->acc);
+    if (!t.start || !t.row || !t.val || (!row_major(job->C) && !t.tiles)) job->status = SC_NO_MEMORY;
+    for (t.first = 0; t.first < t.panels && job->status == SC_OK; t.first += turn) {
+        t.now = SC_MIN(turn, t.panels - t.first);
+        if (t.first > 0 && sc_poll() != SC_OK) job->status = SC_INTERRUPTED;
+        if (job->status == SC_OK) sc_team(t.now, 1, threads, turn_panel, &t);
+        if (job->status == SC_OK) sc_team(t.blocks, t.blocks / (8 * threads) + 1, threads, gather_block, &t);
+    }
+    sc_free(t.start);
+    sc_free(t.row);
+    sc_free(t.val);
+    sc_free(t.tiles);
+    return job->status;
+}
+
 /* X is row-major. */
 static int transposed(const sc_csr *A, const sc_dense *X, const sc_dense *C, int threads)
 {
-    struct job job = {.A = A, .X = X, .C = C, .kernel = sc_kernels()->product->spmm_t[A->val][A->idx],
-                      .acc = sc_acc_size(A->val), .parts = sc_parts(A, SC_PANEL)};
-    int64_t bytes = C->cols * (int64_t)job.acc, lines = (bytes + 63) / 64;
-    job.ahead = sc_scattered(A, bytes) ? FAR : 0;
-    /* Columns of C are independent: each thread scatters into its own block of them, and every sum keeps its order.
-     * Few columns: fixed parts of the rows scatter into outputs of their own, added in order. */
-    int by_columns = row_major(C) && (bytes >= 256 || A->nnz < 1 << 12);
-    if (by_columns) {
-        job.outputs = SC_MIN(threads, lines);
-    } else if (A->nnz < 1 << 12) {
-        job.outputs = 1;
-    } else {
-        int64_t by_work = A->nnz / (16 * A->cols + 1), by_cache = ((int64_t)32 << 20) / (A->cols * bytes + 1);
-        job.outputs = SC_MAX(2, SC_MIN(16, SC_MIN(by_cache, by_work)));
-    }
-    int64_t longest = by_columns ? job.parts : (job.parts + job.outputs - 1) / job.outputs;
-    job.step = LINES_PER_POLL / SC_PANEL / (by_columns ? lines : job.outputs) + 1;
-    job.tile = A->cols * C->cols;
-    if (!by_columns && !(job.scratch = sc_alloc(job.outputs * job.tile, job.acc))) return SC_NO_MEMORY;
-    for (; job.first < longest && job.status == SC_OK; job.first += job.step) {
-        if (job.first > 0 && sc_poll() != SC_OK) job.status = SC_INTERRUPTED;
-        else sc_team(job.outputs, 1, threads, by_columns ? scatter_columns : scatter_rows, &job);
-    }
-    if (!by_columns && job.status == SC_OK) sc_team((A->cols + PACK_ROWS - 1) / PACK_ROWS, 2, threads, sum_rows, &job);
-    sc_free(job.scratch);
-    return job.status;
+    int64_t bytes = C->cols * (int64_t)sc_acc_size(A->val);
+    struct job job = {.A = A, .X = X, .C = C, .scatter = sc_kernels()->product->spmm_t[A->val][A->idx],
+                      .acc = sc_acc_size(A->val), .ahead = sc_scattered(A, bytes) ? FAR : 0};
+    return turning_pays(A, bytes) ? by_turning(&job, threads) : by_scatter(&job, threads);
 }
 
 /* One column is a vector; a strided one is copied. */
@@ -236,17 +346,18 @@ static int one_column(const sc_csr *A, const sc_dense *X, const sc_dense *C, int
     return status;
 }
 
-static int product(const sc_csr *A, const sc_dense *X, const sc_dense *C, int threads,
+/* Row-major copies of panels of `most` columns stand in for an X of other strides. */
+static int product(const sc_csr *A, const sc_dense *X, const sc_dense *C, int64_t most, int threads,
                    int (*run)(const sc_csr *, const sc_dense *, const sc_dense *, int))
 {
     size_t acc = sc_acc_size(A->val);
     if (C->rows == 0 || C->cols == 0) return sc_check_rows(A, 0, A->rows);
     /* A wide X that is read again and again: panels of four lines a row, packed (a power of two between rows would leave
      * most sets of the cache empty). */
-    int wide = row_major(X) && C->cols * (int64_t)acc > 256 && A->nnz / SC_MAX(1, X->rows) >= PACK_USES &&
-               (double)X->rows * (double)C->cols * (double)acc > 1e6;
+    int wide = run == forward && row_major(X) && C->cols * (int64_t)acc > 256 &&
+               A->nnz / SC_MAX(1, X->rows) >= PACK_USES && (double)X->rows * (double)C->cols * (double)acc > 1e6;
     if (row_major(X) && !wide) return run(A, X, C, threads);
-    int64_t width = SC_MIN(wide ? 256 / (int64_t)acc : PACK_COLUMNS, C->cols);
+    int64_t width = SC_MIN(wide ? 256 / (int64_t)acc : most, C->cols);
     char *x = sc_alloc(X->rows * width, acc);
     int status = x ? SC_OK : SC_NO_MEMORY;
     for (int64_t j = 0; j < C->cols && status == SC_OK; j += width) {
@@ -262,10 +373,10 @@ static int product(const sc_csr *A, const sc_dense *X, const sc_dense *C, int th
 
 int sc_spmm(const sc_csr *A, const sc_dense *X, const sc_dense *C, int threads)
 {
-    return C->cols == 1 ? one_column(A, X, C, threads, sc_spmv) : product(A, X, C, threads, forward);
+    return C->cols == 1 ? one_column(A, X, C, threads, sc_spmv) : product(A, X, C, PACK_COLUMNS, threads, forward);
 }
 
 int sc_spmm_t(const sc_csr *A, const sc_dense *X, const sc_dense *C, int threads)
 {
-    return C->cols == 1 ? one_column(A, X, C, threads, sc_spmv_t) : product(A, X, C, threads, transposed);
+    return C->cols == 1 ? one_column(A, X, C, threads, sc_spmv_t) : product(A, X, C, TURN_COLUMNS, threads, transposed);
 }

@@ -84,7 +84,7 @@ int sc_storage_matmul(const sc_storage *S, const sc_dense *X, const sc_dense *C,
             char *c = (char *)C->data + (size_t)(r * C->row_stride) * acc;
             if (found != SC_OK) sc_report(&status, found);
             else if (C->cols == 1) k->spmv[S->val][SC_I32](&A, 0, r1 - r, X->data, c, 0);
-            else k->spmm[S->val][SC_I32](&A, 0, r1 - r, X->data, X->row_stride, c, C->row_stride, C->cols, 0);
+            else k->spmm[S->val][SC_I32](&A, 0, r1 - r, X->data, X->row_stride, c, C->row_stride, C->cols, 0, 0);
         }
     }
     sc_free(columns);

@@ -15,7 +15,7 @@
  * before where the columns do not fill T).  One or two vectors would wait for themselves: U entries at a time, each
  * into its own sums. */
 SC_INLINE void FN(gather)(const sc_csr *A, int64_t r0, int64_t r1, const ACC *X, int64_t ldx, ACC *C, int64_t ldc,
-                          int64_t last, int64_t ahead, const int T, const int U)
+                          int64_t last, int64_t ahead, int add, const int T, const int U)
 {
     const PTR *ptr = A->indptr;
     const IDX *col = A->indices;
@@ -26,6 +26,11 @@ SC_INLINE void FN(gather)(const sc_csr *A, int64_t r0, int64_t r1, const ACC *X,
         LANES s[8];
 #pragma GCC unroll 8
         for (int i = 0; i < T * U; i++) s[i] = (LANES){0};
+        ACC *c = C + r * ldc;
+        if (add) {
+#pragma GCC unroll 8
+            for (int t = 0; t < T; t++) s[t] = LOADV(c + (t < T - 1 ? t * WIDTH : last));
+        }
         for (; p + U <= end; p += U) {
 #pragma GCC unroll 4
             for (int u = 0; u < U; u++) {
@@ -48,7 +53,6 @@ SC_INLINE void FN(gather)(const sc_csr *A, int64_t r0, int64_t r1, const ACC *X,
 #pragma GCC unroll 8
             for (int t = 0; t < T; t++) s[t] = MULADD(a, LOADV(x + (t < T - 1 ? t * WIDTH : last)), s[t]);
         }
-        ACC *c = C + r * ldc;
 #pragma GCC unroll 8
         for (int t = 0; t < T; t++) {
             LANES sum = s[t];
@@ -61,7 +65,7 @@ SC_INLINE void FN(gather)(const sc_csr *A, int64_t r0, int64_t r1, const ACC *X,
 
 /* The same for fewer columns than one vector has lanes. */
 static void FN(gather_part)(const sc_csr *A, int64_t r0, int64_t r1, const ACC *X, int64_t ldx, ACC *C, int64_t ldc,
-                            int64_t n, int64_t ahead)
+                            int64_t n, int64_t ahead, int add)
 {
     const PTR *ptr = A->indptr;
     const IDX *col = A->indices;
@@ -71,6 +75,7 @@ static void FN(gather_part)(const sc_csr *A, int64_t r0, int64_t r1, const ACC *
     for (int64_t r = r0; r < r1; r++) {
         int64_t p = ptr[r], end = ptr[r + 1];
         LANES s = {0}, t = {0}, u = {0}, v = {0};
+        if (add) s = LOADP(C + r * ldc, m);
         for (; p + 4 <= end; p += 4) {
             if (ahead)
                 for (int i = 0; i < 4; i++)
@@ -88,30 +93,34 @@ static void FN(gather_part)(const sc_csr *A, int64_t r0, int64_t r1, const ACC *
     }
 }
 
-/* C[r, :n] = sum over p of data[p] * X[indices[p], :n] for r0 <= r < r1 */
+/* C[r, :n] = (add: +=) sum over p of data[p] * X[indices[p], :n] for r0 <= r < r1 */
 static void FN(spmm)(const sc_csr *A, int64_t r0, int64_t r1, const void *X_, int64_t ldx, void *C_, int64_t ldc,
-                     int64_t n, int64_t ahead)
+                     int64_t n, int64_t ahead, int add)
 {
     const ACC *X = X_;
     ACC *C = C_;
     if (n < WIDTH) {
-        FN(gather_part)(A, r0, r1, X, ldx, C, ldc, n, ahead);
+        FN(gather_part)(A, r0, r1, X, ldx, C, ldc, n, ahead, add);
         return;
     }
     for (int64_t j = 0; j < n; j += 8 * WIDTH) {
         int64_t w = SC_MIN(n - j, 8 * WIDTH), last = w - WIDTH;
         const ACC *x = X + j;
         ACC *c = C + j;
+        if (last < 0 && add) {       /* columns of the block before would be added twice */
+            FN(gather_part)(A, r0, r1, x, ldx, c, ldc, w, ahead, add);
+            return;
+        }
         if (last < 0) { x += last; c += last; last = 0; }
         switch ((last + 2 * WIDTH - 1) / WIDTH) {
-        case 1: FN(gather)(A, r0, r1, x, ldx, c, ldc, last, ahead, 1, 4); break;
-        case 2: FN(gather)(A, r0, r1, x, ldx, c, ldc, last, ahead, 2, 2); break;
-        case 3: FN(gather)(A, r0, r1, x, ldx, c, ldc, last, ahead, 3, 1); break;
-        case 4: FN(gather)(A, r0, r1, x, ldx, c, ldc, last, ahead, 4, 1); break;
-        case 5: FN(gather)(A, r0, r1, x, ldx, c, ldc, last, ahead, 5, 1); break;
-        case 6: FN(gather)(A, r0, r1, x, ldx, c, ldc, last, ahead, 6, 1); break;
-        case 7: FN(gather)(A, r0, r1, x, ldx, c, ldc, last, ahead, 7, 1); break;
-        default: FN(gather)(A, r0, r1, x, ldx, c, ldc, last, ahead, 8, 1);
+        case 1: FN(gather)(A, r0, r1, x, ldx, c, ldc, last, ahead, add, 1, 4); break;
+        case 2: FN(gather)(A, r0, r1, x, ldx, c, ldc, last, ahead, add, 2, 2); break;
+        case 3: FN(gather)(A, r0, r1, x, ldx, c, ldc, last, ahead, add, 3, 1); break;
+        case 4: FN(gather)(A, r0, r1, x, ldx, c, ldc, last, ahead, add, 4, 1); break;
+        case 5: FN(gather)(A, r0, r1, x, ldx, c, ldc, last, ahead, add, 5, 1); break;
+        case 6: FN(gather)(A, r0, r1, x, ldx, c, ldc, last, ahead, add, 6, 1); break;
+        case 7: FN(gather)(A, r0, r1, x, ldx, c, ldc, last, ahead, add, 7, 1); break;
+        default: FN(gather)(A, r0, r1, x, ldx, c, ldc, last, ahead, add, 8, 1);
         }
     }
 }
@@ -185,7 +194,7 @@ static void FN(spmm_t)(const sc_csr *A, int64_t r0, int64_t r1, const void *X_, 
 #else   /* complex: the compiler's own vectors do */
 
 static void FN(spmm)(const sc_csr *A, int64_t r0, int64_t r1, const void *X_, int64_t ldx, void *C_, int64_t ldc,
-                     int64_t n, int64_t ahead)
+                     int64_t n, int64_t ahead, int add)
 {
     const PTR *ptr = A->indptr;
     const IDX *col = A->indices;
@@ -195,7 +204,7 @@ static void FN(spmm)(const sc_csr *A, int64_t r0, int64_t r1, const void *X_, in
     (void)ahead;
     for (int64_t r = r0; r < r1; r++) {
         ACC *restrict c = C + r * ldc;
-        for (int64_t j = 0; j < n; j++) c[j] = 0;
+        for (int64_t j = 0; j < n && !add; j++) c[j] = 0;
         for (int64_t p = ptr[r]; p < ptr[r + 1]; p++) {
             const ACC *restrict x = X + (int64_t)col[p] * ldx;
             ACC a = LOAD(val[p]);

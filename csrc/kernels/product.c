@@ -11,6 +11,9 @@
 #undef SC_BODY
 #define SC_BODY "panel_body.h"
 #include "each_value.h"
+#undef SC_BODY
+#define SC_BODY "by_column_body.h"
+#include "each_value.h"
 #undef SC_EACH
 
 #define SC_EACH "sum_parts_body.h"
@@ -21,5 +24,6 @@ const struct sc_product_kernels SC_SYM(sc_product) = {
     .spmv_t = SC_BY_VAL_IDX(spmv_t),
     .spmm = SC_BY_VAL_IDX(spmm),
     .spmm_t = SC_BY_VAL_IDX(spmm_t),
+    .by_column = SC_BY_VAL_IDX(by_column),
     .sum_parts = {sum_parts_f32, sum_parts_f64, sum_parts_c64, sum_parts_c128, sum_parts_f16, sum_parts_bf16},
 };
