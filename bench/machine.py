@@ -109,6 +109,16 @@ def limits(threads, smoke=False):
             "gemm_f32": gemm(np.float32, 512 if smoke else 2048), "gemm_f64": gemm(np.float64, 512 if smoke else 2048)}
 
 
+def pools():
+    """Every thread pool of a BLAS or OpenMP in this process, with the threads it uses and its instruction path."""
+    try:
+        from threadpoolctl import threadpool_info
+    except ImportError:
+        return "threadpoolctl is not installed"
+    keep = ("internal_api", "version", "architecture", "threading_layer", "num_threads")
+    return [{k: pool[k] for k in keep if pool.get(k)} for pool in threadpool_info()]
+
+
 def describe(threads):
     return {"cpu": cpu_name(), "cores": os.cpu_count(), "threads": threads, "versions": versions(),
-            "mkl": mkl_path(), "sparsecore": sc.show_config("dicts")}
+            "mkl": mkl_path(), "pools": pools(), "sparsecore": sc.show_config("dicts")}

@@ -21,6 +21,7 @@ def traffic(A, n):
 def cases(smoke=False, threads=2):
     peers.set_threads(threads)
     rng = np.random.default_rng(0)
+    yield from overhead(rng)
     for name in [*matrices.real_names(), *MATRICES]:
         A = matrices.matrix(name, smoke)
         for n in COLUMNS:
@@ -35,9 +36,29 @@ def cases(smoke=False, threads=2):
                            bytes=traffic(A, n or 1), flops=2 * A.nnz * (n or 1),
                            gemm="gemm_f32" if A.dtype == np.float32 else "gemm_f64")
         matrices.matrix.cache_clear()
-    for n in (10, 100, 1000):       # calls so small that only overhead counts
+    yield from scaling(rng, smoke)
+
+
+def overhead(rng):
+    """Calls so small that only their overhead counts: SciPy's time / ours."""
+    for n in (10, 100, 1000):
         A = matrices.canonical(matrices.uniform(n, 3))
         for columns in (None, 8):
             X = rng.standard_normal((n,) + ((columns,) if columns else ()))
             yield Case("products", f"{'SpMM 8' if columns else 'SpMV'} small", f"n={n}",
                        {"sparsecore": lambda A=A, X=X: sc.matmul(A, X), "scipy": lambda A=A, X=X: A @ X})
+
+
+def scaling(rng, smoke):
+    """Matrices beyond the last cache: one thread's time / two threads' (1.7 asked), and the time of a product / the
+    time of the full check of its matrix, an upper bound of what the check in passing costs (50 is 2 %)."""
+    for name in ("uniform", "banded", "stencil"):
+        A = matrices.matrix(name, smoke)
+        for columns in (None, 8):
+            X = rng.standard_normal((A.shape[1],) + ((columns,) if columns else ()))
+            op = f"SpMM {columns}" if columns else "SpMV"
+            yield Case("products", f"{op}: 2 threads", name, {"sparsecore": lambda A=A, X=X: sc.matmul(A, X, threads=2),
+                                                             "one thread": lambda A=A, X=X: sc.matmul(A, X, threads=1)})
+        yield Case("products", "validate", name, {"sparsecore": lambda A=A: sc.validate(A),
+                                                  "SpMM 8": lambda A=A, X=X: sc.matmul(A, X)}, agree=lambda a, b: True)
+        matrices.matrix.cache_clear()
