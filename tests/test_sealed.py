@@ -84,6 +84,26 @@ def test_every_bit_of_the_header_matters(tmp_path):
     assert io.read_sealed(path, key=OTHER) == b"x" * 100
 
 
+def test_every_byte_of_a_passphrase_header_matters(tmp_path, monkeypatch):
+    monkeypatch.setattr(sealed, "_MAX_MEMORY_KIB", 1024)  # a flipped cost is refused or cheap
+    path = tmp_path / "f"
+    raw = seal(path, b"x" * 100, passphrase="p")
+    for place in range(header_length(raw)):
+        path.write_bytes(raw[:place] + bytes([raw[place] ^ 1 << place % 8]) + raw[place + 1 :])
+        refused(path, passphrase="p")
+
+
+def test_chunks_sealed_on_threads_are_those_of_one_thread(tmp_path, small_chunks):
+    payload = np.random.default_rng(0).bytes(41 * SMALL + 7)
+    raw = seal(tmp_path / "f", payload)
+    fixed, file_key = raw[: sealed._FIXED.size], b"k" * 32
+    cipher = sealed._cipher(sealed._derived(file_key, fixed, b"payload"))
+    expected = [cipher.encrypt(sealed._nonce(i, i == 41), payload[i * SMALL : (i + 1) * SMALL], None)
+                for i in range(42)]
+    assert list(sealed._encrypted(b"", fixed, file_key, memoryview(payload)))[1:] == expected
+    assert io.read_sealed(tmp_path / "f", key=KEY) == payload
+
+
 def test_ten_thousand_payload_bits_matter(tmp_path, small_chunks):
     path = tmp_path / "f"
     rng = np.random.default_rng(0)
@@ -213,11 +233,11 @@ KILLED = """
     sealed.CHUNK = 4096
     def die(*a, **k):
         os.kill(os.getpid(), signal.SIGKILL)
-    if step == "chunk":
+    if step.startswith("chunk"):
         plain = sealed._encrypted
         def cut(*a):
             for i, piece in enumerate(plain(*a)):
-                if i == 3:
+                if i == int(step[5:]):
                     die()
                 yield piece
         sealed._encrypted = cut
@@ -234,7 +254,7 @@ KILLED = """
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs SIGKILL")
-@pytest.mark.parametrize("step", ["chunk", "fsync", "replace", "folder"])
+@pytest.mark.parametrize("step", ["chunk0", "chunk1", "chunk4", "chunk8", "fsync", "replace", "folder"])
 def test_killed_while_writing_the_old_file_or_the_new_one_is_whole(tmp_path, step):
     path = tmp_path / "f"
     seal(path, b"old")
@@ -245,6 +265,28 @@ def test_killed_while_writing_the_old_file_or_the_new_one_is_whole(tmp_path, ste
         assert io.read_sealed(path, key=KEY) == (b"new" * 10000 if step == "folder" else b"old")
     finally:
         sealed.CHUNK = sealed_chunk
+
+
+FULL = """
+    import resource, signal, sys
+    import sparsecore.io as io
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    for room in (0, 1, 100, 4096, 300_000):
+        resource.setrlimit(resource.RLIMIT_FSIZE, (room, resource.RLIM_INFINITY))
+        try:
+            io.write_sealed(sys.argv[1], b"new" * 1_000_000, key=bytes(range(32)))
+        except OSError:
+            continue
+        sys.exit(1)
+"""
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGXFSZ"), reason="needs RLIMIT_FSIZE")
+def test_no_room_for_the_new_file_leaves_the_old_one(tmp_path):
+    path = tmp_path / "f"
+    seal(path, b"old")
+    subprocess.run([sys.executable, "-c", textwrap.dedent(FULL), str(path)], timeout=120, cwd=tmp_path, check=True)
+    assert io.read_sealed(path, key=KEY) == b"old" and os.listdir(tmp_path) == ["f"]
 
 
 def test_a_full_disk_leaves_the_old_file(tmp_path):
