@@ -10,17 +10,19 @@ from __future__ import annotations
 import csv
 import gzip
 import io
+import multiprocessing
+import os
 import queue
 import threading
 import zlib
 from collections import deque
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 
-__all__ = ["DataError", "ordered_map", "prefetched", "read_columns", "table_batches"]
+__all__ = ["DataError", "fresh_processes", "ordered_map", "prefetched", "read_columns", "table_batches"]
 
 BLOCK = 4 << 20
 _LONGEST_RECORD = 64 * BLOCK
@@ -95,10 +97,11 @@ def prefetched(items, depth):
         thread.join()
 
 
-def ordered_map(function, items, workers, ahead):
-    """function(item) for every item, in order, by `workers` threads; at most workers + ahead of them wait."""
+def ordered_map(function, items, workers, ahead, *, processes=False):
+    """function(item) for every item, in order, by `workers` threads or processes; at most workers + ahead wait."""
     pending = deque()
-    with ThreadPoolExecutor(workers) as pool:
+    made = ProcessPoolExecutor(workers, mp_context=fresh_processes()) if processes else ThreadPoolExecutor(workers)
+    with made as pool:
         try:
             for item in items:
                 pending.append(pool.submit(function, item))
@@ -109,6 +112,11 @@ def ordered_map(function, items, workers, ahead):
         finally:
             for future in pending:
                 future.cancel()
+
+
+def fresh_processes():
+    """Worker processes that start clean: a fork of a process whose OpenMP threads have run would have one thread."""
+    return multiprocessing.get_context("forkserver" if os.name == "posix" else "spawn")
 
 
 def _put(waiting, item, stop):

@@ -6,9 +6,9 @@ Shards are read ahead by a thread and trained by a pool; a shard that fails is r
 from __future__ import annotations
 
 import hashlib
-import os
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import BrokenExecutor, ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +17,7 @@ import scipy.sparse as sp
 from .. import ops
 from ..io import ModelFileError, read_model, save_model
 from .linear import encode_labels, pick_labels, prune_linear, ridge
-from .readers import prefetched
+from .readers import fresh_processes, prefetched
 
 __all__ = ["Linear", "SubModel", "Voting", "fit_shards", "merge"]
 
@@ -108,8 +108,9 @@ def fit_shards(batches, make_model=Linear, *, workers=None, prefetch=2, validati
     batches: iterable of (X, y), X dense or CSR. make_model: called per shard; its result has fit(X, y) and predict(X).
     validation: the share of a shard's rows, drawn by `seed` and the shard's number, that only measure accuracy.
     workers: threads, or processes (make_model must then be importable). At most workers + prefetch shards are held.
-    checkpoint: a folder where finished linear models are kept and found again by the shard's number and contents, so
-    that a run that was cut short resumes. progress: called with each SubModel as it is finished.
+    checkpoint: a folder where finished linear models are kept (unsealed) and found again by the shard's number and
+    contents, make_model (its name, and the arguments of a functools.partial), validation and seed, so that a run that
+    was cut short resumes. progress: called with each SubModel as it is finished.
 
     A shard whose training raises is reported in its `error`. RuntimeError if every shard fails; ValueError if there are
     none; errors from `batches` itself are raised.
@@ -123,19 +124,24 @@ def fit_shards(batches, make_model=Linear, *, workers=None, prefetch=2, validati
     if folder is not None:
         folder.mkdir(parents=True, exist_ok=True)
     done, pending = [], {}
-    pool = ProcessPoolExecutor(workers, mp_context=_context()) if processes else ThreadPoolExecutor(workers)
-    with pool:
+    with _Pool(workers, processes) as pool:
         for number, (X, y) in enumerate(prefetched(batches, prefetch)):
-            found = _resumed(folder, number, X, y, make_model)
+            place = folder and _place(folder, number, X, y, (_named(make_model), validation, seed))
+            found = _resumed(place, make_model)
             if found is not None:
                 _finish(done, found, None, progress)
                 continue
-            pending[number] = (pool.submit(_train, number, X, y, make_model, validation, seed),
-                               folder and _place(folder, number, X, y), X.shape[0])
+            task = (number, X, y, make_model, validation, seed)
+            pending[number] = (pool.submit(*task), place, task)
             if len(pending) >= workers + prefetch:
                 _collect(done, pending, min(pending), progress)
         for number in sorted(pending):
             _collect(done, pending, number, progress)
+    return completed(done)
+
+
+def completed(done):
+    """SubModels in the order of their shards; RuntimeError if all failed, ValueError if there are none."""
     if not done:
         raise ValueError("there are no shards")
     if not any(found.ok for found in done):
@@ -196,7 +202,7 @@ def _scores(members, X):
     return np.column_stack([np.reshape(m.decision_function(X), (X.shape[0], -1)) for m in members])
 
 
-def _train(number, X, y, make_model, validation, seed):
+def train_shard(number, X, y, make_model, validation, seed):
     """In a worker. Returns a SubModel, whatever happens."""
     y = np.asarray(y)
     try:
@@ -212,13 +218,50 @@ def _train(number, X, y, make_model, validation, seed):
         return SubModel(number, X.shape[0], error=f"{type(error).__name__}: {error}")
 
 
+class _Pool:
+    """Workers for train_shard. A process that dies takes its pool along: the next shard gets a new one."""
+
+    def __init__(self, workers, processes):
+        self.workers, self.processes, self.pool = workers, processes, None
+
+    def __enter__(self):
+        self.pool = self._made(self.workers)
+        return self
+
+    def __exit__(self, *_):
+        self.pool.shutdown(cancel_futures=True)
+
+    def submit(self, *task):
+        try:
+            return self.pool.submit(train_shard, *task)
+        except BrokenExecutor:
+            self.pool.shutdown()
+            self.pool = self._made(self.workers)
+            return self.pool.submit(train_shard, *task)
+
+    def _made(self, workers):
+        if self.processes:
+            return ProcessPoolExecutor(workers, mp_context=fresh_processes())
+        return ThreadPoolExecutor(workers)
+
+
 def _collect(done, pending, number, progress):
-    future, place, rows = pending.pop(number)
+    future, place, task = pending.pop(number)
     try:
         found = future.result()
-    except Exception as error:  # a worker process that died
-        found = SubModel(number, rows, error=f"{type(error).__name__}: {error}")
+    except BrokenExecutor:  # by this shard or by one beside it: alone it shows
+        found = _alone(task)
+    except Exception as error:  # such as a model that cannot be sent back
+        found = SubModel(number, task[1].shape[0], error=f"{type(error).__name__}: {error}")
     _finish(done, found, place, progress)
+
+
+def _alone(task):
+    with ProcessPoolExecutor(1, mp_context=fresh_processes()) as pool:
+        try:
+            return pool.submit(train_shard, *task).result()
+        except BrokenExecutor:
+            return SubModel(task[0], task[1].shape[0], error="the worker process ended abruptly: was it out of memory?")
 
 
 def _finish(done, found, place, progress):
@@ -235,11 +278,11 @@ def _finish(done, found, place, progress):
         progress(found)
 
 
-def _resumed(folder, number, X, y, make_model):
-    if folder is None:
+def _resumed(place, make_model):
+    if place is None:
         return None
     try:
-        found = read_model(_place(folder, number, X, y))
+        found = read_model(place)
     except (FileNotFoundError, ModelFileError):
         return None
     facts = found.metadata
@@ -250,16 +293,18 @@ def _resumed(folder, number, X, y, make_model):
     return SubModel(facts["shard"], facts["rows"], model, facts["accuracy"])
 
 
-def _place(folder, number, X, y):
-    """A name that changes with the shard's contents, so that no stale model is taken up."""
-    digest = hashlib.sha256()
+def _named(make_model):
+    """What tells one way to make a model from another in every process."""
+    if isinstance(make_model, partial):
+        return _named(make_model.func), make_model.args, sorted(make_model.keywords.items())
+    return getattr(make_model, "__module__", ""), getattr(make_model, "__qualname__", type(make_model).__qualname__)
+
+
+def _place(folder, number, X, y, settings):
+    """A name that changes with the shard's contents and the settings, so that no stale model is taken up."""
+    digest = hashlib.sha256(repr(settings).encode())
     for part in (X.data, X.indices, X.indptr) if sp.issparse(X) else (X,):
         digest.update(np.ascontiguousarray(part).view(np.uint8).data if part.size else b"")
     digest.update("\0".join(map(str, np.asarray(y).tolist())).encode())
     return folder / f"shard-{number:05d}-{digest.hexdigest()[:16]}.safetensors"
 
-
-def _context():
-    import multiprocessing
-
-    return multiprocessing.get_context("forkserver" if os.name == "posix" else "spawn")
