@@ -14,6 +14,7 @@ import os
 import sys
 import time
 import zipfile
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -78,9 +79,10 @@ def fit(args):
     """Scale, sparsify, fit, prune, evaluate: from a table to a condensed model."""
     from .pipeline import fitting
 
-    _check_output(args.output, args.report)
-    if args.report and Path(args.report).suffix.lower() not in (".md", ".html"):
-        raise Failure(f"{args.report}: a report is a .md or .html file")
+    _check_output(args.output)
+    _check_report(args.report)
+    if args.checkpoint and args.seal:
+        raise Failure("--checkpoint keeps sub-models in plain files: it does not go with --seal")
     key = _keys(args) if args.seal else {}
     started = time.perf_counter()
     options = fitting.Options(
@@ -89,7 +91,7 @@ def fit(args):
         factorize=args.factorize,
         ngrams=(1, args.ngrams), min_df=args.min_df, most=args.max_features, folds=args.folds, seed=args.seed,
         batch_size=args.batch_size, prefetch=args.prefetch, workers=args.workers,
-        shards=args.shards)
+        shards=args.shards, checkpoint=args.checkpoint)
     model, facts = fitting.fit(args.data, options, test=args.test, progress=_progress(args))
     facts["seconds"] = round(time.perf_counter() - started, 2)
     model.facts = {k: v for k, v in facts.items() if k not in ("folds", "shards")}
@@ -125,23 +127,35 @@ def evaluate(args):
     """The accuracy of a model on a table with labels."""
     from .pipeline import table_batches
 
+    _check_report(args.report)
     model = _model(args)
     label = args.label or model.facts.get("label")
     if not label:
         raise Failure(f"{args.model} does not know the label's column; name it with --label")
-    right = rows = 0
-    seconds = 0.0
-    for batch in table_batches(args.data, numeric=model.features.numeric,
-                               text=[*(set(model.features.columns) - set(model.features.numeric)), label],
-                               batch_size=args.batch_size):
+    found, seconds = Counter(), 0.0
+    batches = table_batches(args.data, numeric=model.features.numeric,
+                            text=[*(set(model.features.columns) - set(model.features.numeric)), label],
+                            batch_size=args.batch_size, workers=args.workers)
+    for batch in _progress(args)(batches, desc="evaluate", unit="batch"):
         started = time.perf_counter()
-        right += int((model.predict(batch) == batch[label]).sum())
+        found.update(zip(batch[label].tolist(), model.predict(batch).tolist()))
         seconds += time.perf_counter() - started
-        rows += len(batch[label])
+    rows = found.total()
     if not rows:
         raise Failure(f"{args.data} has no rows")
-    facts = {"rows": rows, "accuracy": right / rows, "seconds": round(seconds, 4)}
-    _show(args, facts, f"accuracy {100 * facts['accuracy']:.2f} % on {rows:,} rows in {seconds:.2f} s")
+    classes = [{"class": c, "rows": sum(n for (true, _), n in found.items() if true == c),
+                "predicted": sum(n for (_, said), n in found.items() if said == c), "right": found[c, c]}
+               for c in sorted({label for pair in found for label in pair})]
+    facts = {"rows": rows, "accuracy": sum(c["right"] for c in classes) / rows, "seconds": round(seconds, 4),
+             "classes": classes}
+    text = f"accuracy {100 * facts['accuracy']:.2f} % on {rows:,} rows in {seconds:.2f} s"
+    if args.report:
+        shares = [c["right"] / c["rows"] if c["rows"] else 0.0 for c in classes]
+        plot = report.curve("Rows of a class that are found", [str(c["class"]) for c in classes], {"share": shares},
+                            xlabel="class", ylabel="share")
+        report.write_report(args.report, f"sparsecore evaluate {Path(args.data).name}",
+                            [("Result", text), ("Classes", classes), ("Found", plot)])
+    _show(args, facts, text)
 
 
 def predict(args):
@@ -157,7 +171,8 @@ def predict(args):
     model = _model(args)
     batches = table_batches(args.data, numeric=model.features.numeric,
                             text=sorted(set(model.features.columns) - set(model.features.numeric)),
-                            batch_size=args.batch_size)
+                            batch_size=args.batch_size, workers=args.workers)
+    batches = _progress(args)(batches, desc="predict", unit="batch")
 
     def lines():
         yield b"prediction\n"
@@ -342,6 +357,12 @@ def _check_output(*paths):
             raise Failure(f"{path} cannot be written: the folder {folder} is not writable")
 
 
+def _check_report(path):
+    _check_output(path)
+    if path and Path(path).suffix.lower() not in (".md", ".html"):
+        raise Failure(f"{path}: a report is a .md or .html file")
+
+
 def _progress(args):
     """A function that wraps an iterable in a progress bar, on a terminal that can show one."""
     if args.json or not sys.stderr.isatty():
@@ -460,6 +481,7 @@ def _parser():
     made.add_argument("--prefetch", type=_count, default=2, help="batches read ahead (default 2)")
     made.add_argument("--workers", type=_count, help="threads that read and vectorise")
     made.add_argument("--shards", type=_count, help="train so many sub-models on parts of the rows and merge them")
+    made.add_argument("--checkpoint", metavar="FOLDER", help="keep finished sub-models here: a run cut short resumes")
     made.add_argument("--report", metavar="FILE.html|.md")
     made.add_argument("--seal", action="store_true", help="encrypt the model file")
     _key_options(made)
@@ -481,8 +503,10 @@ def _parser():
         made.add_argument("model", metavar="MODEL")
         made.add_argument("data", metavar="DATA")
         made.add_argument("--batch-size", type=_count, default=50_000)
+        made.add_argument("--workers", type=_count, help="threads that read")
         if run is evaluate:
             made.add_argument("--label", help="the label's column (default: the one the model was fitted on)")
+            made.add_argument("--report", metavar="FILE.html|.md")
         else:
             made.add_argument("-o", "--output", metavar="FILE.csv", help="default: standard output")
         _key_options(made)

@@ -138,6 +138,22 @@ def test_fit_in_batches_gives_the_weights_of_one_go(tmp_path, table, texts, caps
         assert np.allclose(a, b, rtol=1e-9, atol=1e-12), name
 
 
+def test_text_vectorised_in_processes_gives_the_same_file(tmp_path, texts, capsys, monkeypatch):
+    from sparsecore.pipeline import outofcore
+
+    found = []
+    for least in (outofcore.TEXT_BYTES, 0):
+        monkeypatch.setattr(outofcore, "TEXT_BYTES", least)
+        code, _, err = run(capsys, "fit", texts, "--text", "text", "--label", "kind", "--sparsity", "0.8", "-o",
+                           tmp_path / "m", "--batch-size", "37", "--workers", "2")
+        assert code == 0, err
+        found.append((tmp_path / "m").read_bytes())
+    layers = [io.read_model(tmp_path / "m").layers]
+    (tmp_path / "m").write_bytes(found[0])
+    layers.append(io.read_model(tmp_path / "m").layers)
+    assert all((layers[0][name] != layers[1][name]).sum() == 0 for name in layers[0])
+
+
 @pytest.mark.parametrize("kind", ["numbers", "text"])
 def test_fit_by_shards_reports_each_and_merges_them(tmp_path, table, texts, capsys, kind):
     what = (table, "--label", "class, the") if kind == "numbers" else (texts, "--label", "kind", "--text", "text")
@@ -158,6 +174,41 @@ def test_the_report_is_one_file_with_its_plot(tmp_path, table, capsys, suffix):
     assert code == 0, err
     text = (tmp_path / f"r.{suffix}").read_text()
     assert "data:image/png;base64," in text and "accuracy" in text
+
+
+def test_evaluate_writes_a_report_by_class(tmp_path, table, fitted, capsys):
+    pytest.importorskip("matplotlib")
+    code, out, err = run(capsys, "evaluate", fitted, table, "--json", "--report", tmp_path / "r.md", "--workers", "2",
+                         "--batch-size", "100")
+    assert code == 0, err
+    facts = json.loads(out)
+    assert sum(c["rows"] for c in facts["classes"]) == facts["rows"] == 600
+    assert sum(c["right"] for c in facts["classes"]) == round(600 * facts["accuracy"])
+    text = (tmp_path / "r.md").read_text()
+    assert "| c1 |" in text and "data:image/png;base64," in text
+    assert ".md or .html" in failed(capsys, "evaluate", fitted, table, "--report", tmp_path / "r.txt")
+
+
+@pytest.mark.parametrize("score", ["wanda", "obs", "random"])
+@pytest.mark.parametrize("more", [(), ("--batch-size", "100"), ("--shards", "2")])
+def test_every_score_works_in_every_way_to_fit(tmp_path, table, capsys, score, more):
+    """wanda and obs want to know the inputs, which they were not told."""
+    code, out, err = run(capsys, "fit", table, "--label", "class, the", "--sparsity", "0.5", "-o", tmp_path / "m",
+                         "--score", score, "--json", *more)
+    assert code == 0 and json.loads(out)["kept"] == 60, err
+
+
+def test_shards_resume_from_their_checkpoint(tmp_path, table, capsys, monkeypatch):
+    from sparsecore.pipeline import shards
+
+    arguments = ("fit", table, "--label", "class, the", "--sparsity", "0.8", "-o", tmp_path / "m", "--shards", "2",
+                 "--checkpoint", tmp_path / "kept", "--json")
+    first = json.loads(run(capsys, *arguments)[1])
+    monkeypatch.setattr(shards, "ridge", lambda *_: pytest.fail("trained again"))
+    again = json.loads(run(capsys, *arguments)[1])
+    assert again["shards"] == first["shards"] and again["accuracy_pruned"] == first["accuracy_pruned"]
+    assert "--seal" in failed(capsys, *arguments[:-1], "--seal")
+    assert "--shards" in failed(capsys, *arguments[:8], "--checkpoint", tmp_path / "kept")
 
 
 def test_the_same_seed_gives_the_same_file(tmp_path, table, capsys):

@@ -1,7 +1,9 @@
 """From data to a condensed model: the formulas, batches with the bits of one go, shards that fail and resume."""
 
 import gzip
+import os
 import threading
+from functools import partial
 
 import numpy as np
 import pytest
@@ -153,6 +155,40 @@ def test_moments_have_the_same_bits_however_the_rows_are_cut(X):
     assert len(set(found)) == 1
 
 
+@pytest.mark.parametrize("share", [0.05, 0.5])
+def test_moments_of_sparse_rows_are_those_of_dense_ones(share):
+    rng = np.random.default_rng(0)
+    A = np.where(rng.random((5000, 40)) < share, rng.standard_normal((5000, 40)), 0)
+    Y, weight = rng.standard_normal((5000, 2)), rng.random(5000)
+    found = []
+    for make in (np.asarray, sp.csr_array):
+        moments, out = Moments(40, 2), Moments(40, 2)
+        moments.add(make(A), Y, weight)
+        out.add(make(A[::3]), Y[::3], weight[::3])
+        found.append(moments.without(out).solve(0.5))
+    kept = np.arange(5000) % 3 != 0
+    expected = ridge(A[kept], Y[kept], 0.5, weight[kept])
+    for coef, intercept in found:
+        assert np.allclose(coef, expected[0]) and np.allclose(intercept, expected[1])
+
+
+def test_terms_are_counted_in_bounded_memory(monkeypatch):
+    """The rarest of too many terms are forgotten; those of many rows stay."""
+    from sparsecore.pipeline import features
+
+    rows = [f"common shared word{i} other{i}" for i in range(3000)]
+    batches = [{"t": np.array(rows[i : i + 500], dtype=object)} for i in range(0, 3000, 500)]
+    whole = features.TextFeatures("t", ngrams=(1, 1), min_df=2).learn(batches)
+    monkeypatch.setattr(features, "MOST_TERMS", 100)
+    bounded = features.TextFeatures("t", ngrams=(1, 1), min_df=2).learn(batches)
+    assert bounded.terms == whole.terms == ["common", "shared"] and np.array_equal(bounded.idf, whole.idf)
+
+
+def test_processes_map_in_order():
+    found = list(readers.ordered_map(abs, range(-20, 0), 2, 3, processes=True))
+    assert found == list(range(20, 0, -1))
+
+
 def test_folds_are_stratified_and_of_even_size():
     y = np.array(["a"] * 50 + ["b"] * 53)
     place = folds(y, 5, 0)
@@ -262,15 +298,28 @@ def test_a_failing_shard_is_reported_and_the_others_go_on():
         sc.fit_shards(shards(2, wrong=(0, 1)))
 
 
-def test_a_run_cut_short_resumes(tmp_path):
+class Fatal(pl.Linear):
+    """Ends its process in a shard that begins with 1e6."""
+
+    def fit(self, X, y):
+        if X[:, 0].max() == 1e6:
+            os._exit(9)
+        return super().fit(X, y)
+
+
+def test_a_worker_process_that_dies_costs_one_shard():
+    data = list(shards(5, 60))
+    data[1][0][:, 0] = 1e6
+    found = sc.fit_shards(data, Fatal, workers=2, processes=True)
+    assert [s.ok for s in found] == [True, False, True, True, True] and "ended abruptly" in found[1].error
+
+
+def test_a_run_cut_short_resumes(tmp_path, monkeypatch):
     first = sc.fit_shards(shards(3), checkpoint=tmp_path)
-
-    def refuse():
-        model = pl.Linear()
-        model.fit = lambda *_: pytest.fail("trained again")
-        return model
-
-    again = sc.fit_shards(shards(3), refuse, checkpoint=tmp_path)
+    other = sc.fit_shards(shards(3), partial(pl.Linear, alpha=50.0), checkpoint=tmp_path)  # is not taken for it
+    assert not np.array_equal(first[0].model.coef_, other[0].model.coef_)
+    monkeypatch.setattr(pl.Linear, "fit", lambda *_: pytest.fail("trained again"))
+    again = sc.fit_shards(shards(3), checkpoint=tmp_path)
     for a, b in zip(first, again):
         assert a.accuracy == b.accuracy and np.array_equal(a.model.coef_, b.model.coef_)
         assert a.model.classes_.tolist() == b.model.classes_.tolist()

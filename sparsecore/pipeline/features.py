@@ -15,6 +15,7 @@ from .scale import ColumnStatistics, unit_length
 
 __all__ = ["TableFeatures", "TextFeatures", "features_from"]
 
+MOST_TERMS = 1 << 20  # remembered while terms are counted: about 200 MB
 TOKENS = r"(?u)\b\w+\b|[!?]"  # one-letter words, ! and ? carry sentiment
 
 
@@ -47,16 +48,30 @@ class TextFeatures:
     def names(self):
         return self.terms
 
-    def learn(self, batches):
-        """A copy that knows its terms and their weights, from an iterable of {column: array of str}."""
-        analyse = self._counter().build_analyzer()
+    def learn(self, batches, apply=map):
+        """A copy that knows its terms and their weights, from an iterable of {column: array of str}.
+
+        apply: like map, in order; what it applies may go to another process. After a batch that leaves more than
+        MOST_TERMS terms the rarest are forgotten, so memory is bounded whatever the file's size: counts are then a
+        little low, but a term of many rows is never lost (lossy counting: Manku, Motwani 2002).
+        """
         frequency, documents = Counter(), 0
-        for batch in batches:
-            for text in batch[self.column]:
-                frequency.update(set(analyse(text)))
-            documents += len(batch[self.column])
+        for found, rows in apply(self.frequencies, batches):
+            frequency.update(found)
+            documents += rows
+            least = 0
+            while len(frequency) > MOST_TERMS:
+                least += 1
+                frequency = Counter({term: count for term, count in frequency.items() if count > least})
         terms = sorted(frequency)
         return self._learned(terms, np.array([frequency[t] for t in terms], np.float64), documents)[0]
+
+    def frequencies(self, batch):
+        """(Counter of the rows of this batch in which a term occurs, the number of rows)."""
+        analyse, found = self._counter().build_analyzer(), Counter()
+        for text in batch[self.column]:
+            found.update(set(analyse(text)))
+        return found, len(batch[self.column])
 
     def count(self, batch):
         """CSR (rows, terms) of term counts, over the known terms, or else all that occur (which are remembered)."""
@@ -149,10 +164,11 @@ class TableFeatures:
     def names(self):
         return self.columns
 
-    def learn(self, batches):
+    def learn(self, batches, apply=map):
+        """A copy that knows the divisors, from an iterable of {column: array of numbers}."""
         statistics = ColumnStatistics()
-        for batch in batches:
-            statistics.add(self.count(batch))
+        for rows in apply(self.count, batches):
+            statistics.add(rows)
         return self._learned(statistics)
 
     def count(self, batch):

@@ -10,7 +10,7 @@ import scipy.sparse as sp
 
 from .. import pruning as pr
 from .features import TableFeatures, TextFeatures
-from .linear import prune_linear
+from .linear import AGAIN, CHOICE, input_stats, prune_linear
 from .model import CondensedModel, accuracy, cross_validate, mass, train
 from .outofcore import HELD_OUT, fit_batches
 from .readers import DataError, read_columns, table_batches
@@ -44,6 +44,7 @@ class Options:
     prefetch: int = 2
     workers: int | None = None
     shards: int | None = None
+    checkpoint: str | None = None
 
     def spec(self, path):
         """Features that know their columns but have seen no data."""
@@ -69,6 +70,8 @@ def fit(path, options, *, test=None, progress=lambda items, **_: iter(items)):
     spec = options.spec(path)
     if options.shards and (options.batch_size or options.screen):
         raise ValueError("--shards does not go with --batch-size or --sparsify")
+    if options.checkpoint and not options.shards:
+        raise ValueError("--checkpoint keeps sub-models: it goes with --shards")
     if options.factorize and (options.batch_size or options.shards):
         raise ValueError("--factorize needs all rows at once: it does not go with --batch-size or --shards")
     if options.batch_size:
@@ -111,15 +114,17 @@ def _fit_shards(path, options, spec, test, progress):
     def merged(rows, alpha):
         shards = ((rows[part], y[part]) for part in progress(parts, desc="shards", unit="shard"))
         found = fit_shards(shards, partial(Linear, alpha=alpha), workers=options.workers, prefetch=options.prefetch,
-                           seed=options.seed)
+                           seed=options.seed, checkpoint=options.checkpoint)
         return found, merge(found)
 
     found, whole = merged(X, options.alpha)
     dense = CondensedModel(features, whole.coef_, whole.intercept_, whole.classes_)
-    mask = prune_linear(whole.coef_, options.sparsity, score=options.training()["score"])
+    score = options.training()["score"]
+    choosing = merged(X, CHOICE * options.alpha)[1].coef_
+    mask = prune_linear(choosing, options.sparsity, score=score, stats=input_stats(score, X))
     own = np.flatnonzero(mask.any(axis=0))
     rows = features.restrict(X, own)
-    again = merged(rows, options.alpha * mass(rows) / (mass(X[:, own]) or 1.0))[1]
+    again = merged(rows, AGAIN * options.alpha * mass(rows) / (mass(X[:, own]) or 1.0))[1]
     coef = sp.csr_array(np.where(mask[:, own], again.coef_, 0))
     model = CondensedModel(features.keep(own), coef, again.intercept_, again.classes_)
     if test is not None:

@@ -15,9 +15,16 @@ import scipy.sparse as sp
 from .. import ops
 from .. import pruning as pr
 
-__all__ = ["Moments", "encode_labels", "pick_labels", "prune_linear", "ridge"]
+__all__ = ["AGAIN", "CHOICE", "Moments", "encode_labels", "input_stats", "pick_labels", "prune_linear", "ridge",
+           "ridge_path"]
+
+# What stays is chosen by the weights of a stiffer fit, which looks more at what a feature tells on its own and less at
+# chance among correlated ones. The few that stay then need less shrinking. bench/reviews.py compares.
+CHOICE = 10.0  # penalty of the fit that chooses, in units of the dense fit's
+AGAIN = 0.5  # penalty of the fit on what was chosen
 
 _ROWS = 4096
+_FULL = 0.1  # share of entries from which BLAS on a dense block is the faster way to its Gram matrix
 
 
 def encode_labels(y, classes):
@@ -37,18 +44,27 @@ def pick_labels(scores, classes):
 
 def ridge(X, Y, alpha, weight=None):
     """coef (outputs, features) and intercept (outputs,). X dense or CSR, Y (rows, outputs), alpha > 0."""
+    return ridge_path(X, Y, [alpha], weight)[0]
+
+
+def ridge_path(X, Y, alphas, weight=None):
+    """[(coef, intercept)] for several penalties; the products of the rows are computed once."""
     if X.shape[1] <= X.shape[0]:
         moments = Moments(X.shape[1], Y.shape[1])
         moments.add(X, Y, weight)
-        return moments.solve(alpha)
+        return [moments.solve(alpha) for alpha in alphas]
     root = np.sqrt(np.ones(X.shape[0]) if weight is None else np.asarray(weight, np.float64))
     K = _row_products(X).astype(np.float64, copy=False)
     K *= root[:, None] * root
-    K[np.diag_indices_from(K)] += alpha
-    solved = la.cho_solve(la.cho_factor(K, lower=True, overwrite_a=True), np.column_stack([root[:, None] * Y, root]))
-    intercept = root @ solved[:, :-1] / (root @ solved[:, -1])
-    dual = (solved[:, :-1] - solved[:, -1:] * intercept) * root[:, None]
-    return np.ascontiguousarray((X.T @ dual).T), intercept
+    right, before, found = np.column_stack([root[:, None] * Y, root]), 0.0, []
+    for alpha in alphas:
+        K[np.diag_indices_from(K)] += alpha - before
+        before = alpha
+        solved = la.cho_solve(la.cho_factor(K, lower=True), right)
+        intercept = root @ solved[:, :-1] / (root @ solved[:, -1])
+        dual = (solved[:, :-1] - solved[:, -1:] * intercept) * root[:, None]
+        found.append((np.ascontiguousarray((X.T @ dual).T), intercept))
+    return found
 
 
 def _row_products(X):
@@ -84,11 +100,18 @@ class Moments:
                 self._add_block(*(part[start : start + _ROWS] for part in (X, Y, weight)))
             self._held, self._waiting = [(X[full:], Y[full:], weight[full:])], X.shape[0] - full
 
+    def without(self, other):
+        """The moments of the rows that are here and not in `other`, whose rows must be some of these."""
+        found = Moments(len(self.x), len(self.y))
+        for moments in (self, other):
+            moments._finish()
+        for name in ("total", "x", "y", "xx", "xy"):
+            setattr(found, name, getattr(self, name) - getattr(other, name))
+        return found
+
     def solve(self, alpha, support=None):
         """coef (outputs, features) and intercept; with support (indices), only those features may be used."""
-        if self._waiting:
-            self._add_block(*self._joined())
-            self._held, self._waiting = [], 0
+        self._finish()
         chosen = slice(None) if support is None else support
         mean_x, mean_y = self.x / self.total, self.y / self.total
         G = self.xx[chosen][:, chosen] - self.total * np.outer(mean_x[chosen], mean_x[chosen])
@@ -99,19 +122,39 @@ class Moments:
             coef[:, chosen] = la.solve(G, right, assume_a="pos").T
         return coef, mean_y - coef @ mean_x
 
+    def _finish(self):
+        if self._waiting:
+            self._add_block(*self._joined())
+            self._held, self._waiting = [], 0
+
     def _joined(self):
         X, Y, weight = zip(*self._held)
         X = (sp.vstack(X, format="csr") if sp.issparse(X[0]) else np.concatenate(X)) if len(X) > 1 else X[0]
         return X, np.concatenate(Y), np.concatenate(weight)
 
     def _add_block(self, X, Y, weight):
-        X = np.asarray(X.toarray() if sp.issparse(X) else X, dtype=np.float64)
-        scaled = X * weight[:, None]
         self.total += weight.sum()
-        self.x += scaled.sum(axis=0)
         self.y += weight @ Y
+        if sp.issparse(X) and X.nnz <= _FULL * X.shape[0] * X.shape[1]:
+            root = sp.csr_array(ops.diag_scale(X.astype(np.float64, copy=False), left=np.sqrt(weight)))
+            self.x += X.T @ weight
+            self.xx += ops.todense(ops.gram(root, axis=0))
+            self.xy += X.T @ (weight[:, None] * Y)
+            return
+        X = np.asarray(X.toarray() if sp.issparse(X) else X, dtype=np.float64)
+        scaled = X if (weight == 1).all() else X * weight[:, None]
+        self.x += scaled.sum(axis=0)
         self.xx += scaled.T @ X
         self.xy += scaled.T @ Y
+
+
+def input_stats(score, X):
+    """What a score of sparsecore.pruning wants to know of the inputs X (rows or Moments): a Calibration, or None."""
+    if score not in (pr.wanda, pr.obs):
+        return None
+    if isinstance(X, Moments):
+        return pr.Calibration(X.xx, np.sqrt(np.diagonal(X.xx)), round(X.total))
+    return pr.calibrate(X, gram=score is pr.obs)
 
 
 def prune_linear(coef, sparsity, *, score=None, stats=None):

@@ -16,10 +16,10 @@ from .. import ops
 from ..io import ModelFileError, read_model, save_model
 from ..svd import truncated_svd
 from .features import features_from
-from .linear import encode_labels, pick_labels, prune_linear, ridge
+from .linear import AGAIN, CHOICE, encode_labels, input_stats, pick_labels, prune_linear, ridge, ridge_path
 from .sparsify import column_scores, kept_columns
 
-__all__ = ["CondensedModel", "accuracy", "cross_validate", "folds", "mass", "train"]
+__all__ = ["CondensedModel", "accuracy", "cross_validate", "folds", "mass", "solve_again", "train"]
 
 KIND = "sparsecore condensed model"
 
@@ -75,38 +75,45 @@ class CondensedModel:
 
 
 def train(X, y, classes, features, *, sparsity, alpha=0.3, score=None, screen=None, keep=1.0,
-          factorize=None):
+          factorize=None, choice=CHOICE, again=AGAIN):
     """(dense model, condensed model): fit ridge, prune its weights, solve what is left again.
 
     X: rows as `features` weighs them; y: labels. screen, keep: first only the best columns, as `sparsify` scores them.
     score: a function of sparsecore.pruning. factorize: the first fit stays within the span of so many right singular
-    vectors of X (latent semantic analysis). The penalty of the second fit grows as `features.restrict` scales
-    shortened rows up again, so it weighs as much as in the first.
+    vectors of X (latent semantic analysis). choice, again: penalties of the fit that chooses the weights, and of the
+    fit of those chosen, in units of alpha. The latter also grows as `features.restrict` scales shortened rows up again,
+    so that it weighs as much as if they had kept their length.
     """
     Y = encode_labels(y, classes)
     if screen is not None:
         chosen = kept_columns(column_scores(X, screen), keep)
         X, features = features.restrict(X, chosen), features.keep(chosen)
+    penalties = [alpha, alpha * choice]
     if factorize is None:
-        coef, intercept = ridge(X, Y, alpha)
+        (coef, intercept), (choosing, _) = ridge_path(X, Y, penalties)
     else:
         Vt = truncated_svd(X, min(factorize, *X.shape)).Vt
-        coef, intercept = ridge(ops.matmul(X, Vt.T) if sp.issparse(X) else X @ Vt.T, Y, alpha)
-        coef = coef @ Vt
+        projected = ops.matmul(X, Vt.T) if sp.issparse(X) else X @ Vt.T
+        (coef, intercept), (choosing, _) = ((W @ Vt, b) for W, b in ridge_path(projected, Y, penalties))
     dense = CondensedModel(features, coef, intercept, classes)
-    mask = prune_linear(coef, sparsity, score=score)
-    chosen = np.flatnonzero(mask.any(axis=0))
-    if not chosen.size:
+    mask = prune_linear(choosing, sparsity, score=score, stats=input_stats(score, X))
+    if not mask.any():
         raise ValueError(f"a sparsity of {sparsity} leaves none of the {coef.size} weights")
+    return dense, solve_again(X, Y, mask, features, alpha * again, classes)
+
+
+def solve_again(X, Y, mask, features, penalty, classes):
+    """The model that uses only the weights in mask (outputs, features): every output solved on its own support."""
+    chosen = np.flatnonzero(mask.any(axis=0))
     left, rows = mask[:, chosen], features.restrict(X, chosen)
-    penalty = alpha * mass(rows) / (mass(X[:, chosen]) or 1.0)
+    penalty *= mass(rows) / (mass(X[:, chosen]) or 1.0)
     weights, offset = np.zeros(left.shape), Y.mean(axis=0)
-    for o in range(len(left)):  # every output on its own support
+    for o in range(len(left)):
         own = np.flatnonzero(left[o])
         if own.size:
             solved, shift = ridge(rows[:, own], Y[:, o : o + 1], penalty)
             weights[o, own], offset[o] = solved[0], shift[0]
-    return dense, CondensedModel(features.keep(chosen), sp.csr_array(weights), offset, classes)
+    return CondensedModel(features.keep(chosen), sp.csr_array(weights), offset, classes)
 
 
 def folds(y, count, seed):

@@ -5,35 +5,43 @@
     pass 3   text only: moments of the terms that are left, whose rows are scaled up again
     last     accuracy on the rows held out (every tenth), or on the test table
 
-Reading, parsing and vectorising run ahead on `workers` threads while the moments are added up. The final weights are
-those of all rows: the same as in memory, where moments are gathered in the same blocks.
+Reading, parsing and vectorising run ahead on `workers` threads while the moments are added up; text, which is split
+into words under Python's lock, is vectorised by as many processes where the table is large. The final weights are those
+of all rows: the same as in memory, where moments are gathered in the same blocks.
 """
 
 from __future__ import annotations
 
+import os
+from functools import partial
+
 import numpy as np
 import scipy.sparse as sp
 
-from .linear import Moments, encode_labels, pick_labels, prune_linear
+from .linear import AGAIN, CHOICE, Moments, encode_labels, input_stats, pick_labels, prune_linear
 from .model import CondensedModel
 from .readers import DataError, ordered_map, table_batches
 
 __all__ = ["fit_batches"]
 
 HELD_OUT = 10  # every tenth row measures accuracy
+TEXT_ROWS = 4096  # rows of text at a time while terms are counted: what is forgotten must not depend on the batches
+TEXT_BYTES = 32 << 20  # of a text table from which processes pay: one takes a second or two to start
 
 
 def fit_batches(path, options, spec, *, test=None, progress=lambda items, **_: iter(items)):
     """(dense model, condensed model, accuracies [{"dense", "pruned"}], rows) of the table `path`."""
     run = _Run(path, options, progress)
     features, classes, rows = run.learn(spec)
-    parts = ("all",) if test is not None else ("all", "rest")
-    moments = run.moments(features, classes, parts)
+    moments = run.moments(features, classes, test is None)
+    parts = tuple(moments)
     dense, masks = {}, {}
     for part in parts:
         coef, intercept = moments[part].solve(options.alpha)
+        choosing = moments[part].solve(CHOICE * options.alpha)[0]
         dense[part] = CondensedModel(features, coef, intercept, classes)
-        masks[part] = prune_linear(coef, options.sparsity, score=options.training()["score"])
+        score = options.training()["score"]
+        masks[part] = prune_linear(choosing, options.sparsity, score=score, stats=input_stats(score, moments[part]))
         if not masks[part].any():
             raise ValueError(f"a sparsity of {options.sparsity} leaves none of the {coef.size} weights")
     pruned = run.solve_again(features, classes, moments, masks)
@@ -47,53 +55,60 @@ class _Run:
     def __init__(self, path, options, progress):
         self.path, self.options, self.progress = path, options, progress
 
-    def batches(self, spec, what, path=None):
+    def batches(self, spec, what, path=None, rows=None):
         texts = [c for c in spec.columns if c not in spec.numeric]
         options = self.options
         found = table_batches(path or self.path, numeric=spec.numeric, text=[*texts, options.label],
-                              batch_size=options.batch_size, prefetch=options.prefetch, workers=options.workers)
+                              batch_size=rows or options.batch_size, prefetch=options.prefetch,
+                              workers=options.workers)
         return self.progress(found, desc=what, unit="batch")
+
+    def ahead(self, features, path=None):
+        """A map, in order, that runs ahead of the reader."""
+        from .._threads import get_num_threads
+
+        workers, path = self.options.workers or get_num_threads(), path or self.path
+        size = os.path.getsize(path) * (3 if str(path).endswith(".gz") else 1)
+        return partial(ordered_map, workers=workers, ahead=self.options.prefetch,
+                       processes=features.kind == "text" and workers > 1 and size >= TEXT_BYTES)
 
     def learn(self, spec):
         classes, rows = set(), 0
 
         def seen():
             nonlocal rows
-            for batch in self.batches(spec, "features"):
+            for batch in self.batches(spec, "features", rows=TEXT_ROWS if spec.kind == "text" else None):
                 classes.update(batch[self.options.label].tolist())
                 rows += len(batch[self.options.label])
                 yield batch
 
-        features = spec.learn(seen())
+        features = spec.learn(seen(), self.ahead(spec))
         if len(classes) < 2:
             raise DataError(f"{self.path}: the label {self.options.label!r} has one value only")
         return features, np.array(sorted(classes), dtype=object), rows
 
-    def rows(self, features, what, path=None):
-        """(X, labels, numbers of the rows), vectorised ahead of the reader."""
-        from .._threads import get_num_threads
+    def rows(self, features, what, path=None, only_held=False):
+        """(X, labels, which of the rows are held out), vectorised ahead; only_held: no others."""
+        yield from self.ahead(features, path)(partial(_vectorised, features, self.options.label),
+                                              _numbered(self.batches(features, what, path), only_held))
 
-        start = 0
-        workers = self.options.workers or get_num_threads()
-        made = ordered_map(lambda b: (features.transform(b), b[self.options.label]),
-                           self.batches(features, what, path), workers, self.options.prefetch)
-        for X, labels in made:
-            yield X, labels, np.arange(start, start + len(labels))
-            start += len(labels)
-
-    def moments(self, features, classes, parts):
+    def moments(self, features, classes, hold_out):
+        """{"all": moments of all rows, "rest": of those that are not held out (if any are)}."""
         outputs = 1 if len(classes) == 2 else len(classes)
-        found = {part: Moments(features.size, outputs) for part in parts}
-        for X, labels, number in self.rows(features, "moments"):
-            _add(found, X, encode_labels(labels, classes), number)
-        return found
+        whole, held = Moments(features.size, outputs), Moments(features.size, outputs)
+        for X, labels, out in self.rows(features, "moments"):
+            Y = encode_labels(labels, classes)
+            whole.add(X, Y)
+            if hold_out:
+                held.add(X[out], Y[out])
+        return {"all": whole, "rest": whole.without(held)} if hold_out else {"all": whole}
 
     def solve_again(self, features, classes, moments, masks):
         options = self.options
         chosen = {part: np.flatnonzero(mask.any(axis=0)) for part, mask in masks.items()}
-        penalty = dict.fromkeys(masks, options.alpha)
+        penalty = dict.fromkeys(masks, AGAIN * options.alpha)
         if features.kind == "table":  # the columns left are as they were: so are their moments
-            solve = {part: lambda own, part=part: moments[part].solve(options.alpha, chosen[part][own])
+            solve = {part: lambda own, part=part: moments[part].solve(penalty[part], chosen[part][own])
                      for part in masks}
             take = chosen
         else:
@@ -116,23 +131,21 @@ class _Run:
         outputs = 1 if len(classes) == 2 else len(classes)
         found = {part: Moments(len(own), outputs) for part, own in chosen.items()}
         mass = {part: np.zeros(2) for part in chosen}
-        for X, labels, number in self.rows(features, "moments again"):
+        for X, labels, out in self.rows(features, "moments again"):
             Y = encode_labels(labels, classes)
             for part, own in chosen.items():
-                learn = number >= 0 if part == "all" else number % HELD_OUT != 0
+                learn = np.ones_like(out) if part == "all" else ~out
                 rows = features.restrict(X[learn], own)
                 found[part].add(rows, Y[learn])
                 mass[part] += [(rows.data**2).sum(), (X[learn][:, own].data ** 2).sum()]
-        return found, {part: self.options.alpha * (m[0] / m[1] if m[1] else 1.0) for part, m in mass.items()}
+        return found, {part: AGAIN * self.options.alpha * (m[0] / m[1] if m[1] else 1.0) for part, m in mass.items()}
 
     def accuracies(self, dense, pruned, test):
         features = dense.features
         place = {name: i for i, name in enumerate(features.names)}
         own = np.array([place[name] for name in pruned.features.names])
         right, rows = np.zeros(2), 0
-        for X, labels, number in self.rows(features, "accuracy", test):
-            held = number >= 0 if test is not None else number % HELD_OUT == 0
-            X, labels = X[held], labels[held]
+        for X, labels, _ in self.rows(features, "accuracy", test, only_held=test is None):
             for i, (model, part) in enumerate(((dense, X), (pruned, features.restrict(X, own)))):
                 right[i] += (pick_labels(model.decision(part), model.classes) == labels).sum()
             rows += len(labels)
@@ -141,8 +154,20 @@ class _Run:
         return {"dense": float(right[0] / rows), "pruned": float(right[1] / rows)}
 
 
-def _add(moments, X, Y, number):
-    moments["all"].add(X, Y)
-    if "rest" in moments:
-        learn = number % HELD_OUT != 0
-        moments["rest"].add(X[learn], Y[learn])
+def _numbered(batches, only_held):
+    """(batch, which of its rows are held out)."""
+    start = 0
+    for batch in batches:
+        rows = len(next(iter(batch.values())))
+        held = np.arange(start, start + rows) % HELD_OUT == 0
+        start += rows
+        if only_held:
+            batch, held = {name: values[held] for name, values in batch.items()}, held[held]
+        if held.size:
+            yield batch, held
+
+
+def _vectorised(features, label, numbered):
+    """In a worker."""
+    batch, held = numbered
+    return features.transform(batch), batch[label], held
