@@ -99,6 +99,28 @@ def test_sparsify_by_magnitude_keeps_exactly_the_largest_entries(X):
     assert np.abs(found.data).min() >= np.abs(X[found.toarray() == 0]).max()
 
 
+def test_sparsify_by_a_pruning_score_keeps_exactly_its_best_entries(X):
+    norms = np.linalg.norm(X, axis=0)
+    for data in (X, sp.csr_array(X), cut(X, 5, 9000)):
+        found = sc.sparsify(data, sc.pruning.wanda, keep=0.05)
+        scores = np.abs(X) * norms
+        kept = found.toarray() != 0
+        assert found.nnz == round(0.05 * X.size) and scores[kept].min() >= scores[~kept].max()
+        assert np.array_equal(found.toarray()[kept], X[kept])
+
+
+def test_aggregate_by_clusters():
+    pytest.importorskip("sklearn")
+    rng = np.random.default_rng(0)
+    centres = np.eye(3) * 10
+    X = np.repeat(centres, 50, axis=0) + rng.standard_normal((150, 3)) * 0.1
+    for data in (X, sp.csr_array(X), [X[:70], X[70:]]):
+        found = dense(sc.aggregate(data, 3))
+        assert np.allclose(found[np.argsort(-found[:, 0] - 0.1 * found[:, 1])], centres, atol=0.1)
+    with pytest.raises(ValueError, match="151 clusters of 150 rows"):
+        sc.aggregate(X, 151)
+
+
 @pytest.mark.parametrize("method", ["mean", "sum", "median", "max"])
 def test_aggregate_makes_one_row_per_group(X, method):
     groups = np.random.default_rng(1).choice(["b", "a", "c"], len(X))

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import numbers
+
 import numpy as np
 import scipy.sparse as sp
 
@@ -21,7 +23,8 @@ def aggregate(data, groups=None, method="mean", *, weight=None):
 
     data: array, data frame, scipy.sparse, or batches of these (list, function, iterator), which give the same bits;
     the same family comes out (batches: that of a batch, a frame indexed by group). groups: one label per row over all
-    the data, or the name of a frame's column (left out of the result), or None for one group. method: 'mean', 'sum',
+    the data, or the name of a frame's column (left out of the result), or a number of clusters to find (scikit-learn's
+    k-means with a fixed seed, in memory), or None for one group. method: 'mean', 'sum',
     'median' or 'max'; the median of batches holds them in memory. weight: per row, for 'mean' and 'sum'. ValueError for
     another number of labels than rows, an unknown method, or a group of weight zero.
     """
@@ -41,6 +44,8 @@ def aggregate(data, groups=None, method="mean", *, weight=None):
     rows = sum(part.shape[0] for part in parts)
     if not rows:
         raise ValueError("there are no rows to aggregate")
+    if isinstance(labels, numbers.Integral) and not isinstance(labels, bool):
+        labels = _clusters(stacked(parts), labels, weight)
     labels = np.zeros(rows, np.int64) if labels is None else np.asarray(labels)
     if labels.shape != (rows,):
         raise ValueError(f"groups has shape {labels.shape}; the data has {rows} rows")
@@ -55,6 +60,16 @@ def aggregate(data, groups=None, method="mean", *, weight=None):
     else:
         result = _by_group(stacked(parts), place, len(names), method)
     return _like(data, result, names)
+
+
+def _clusters(X, count, weight):
+    try:
+        from sklearn.cluster import KMeans
+    except ImportError as error:
+        raise ImportError("clusters need scikit-learn: pip install 'sparsecore[sklearn]'") from error
+    if not 1 <= count <= X.shape[0]:
+        raise ValueError(f"{count} clusters of {X.shape[0]} rows")
+    return KMeans(count, n_init=3, random_state=0).fit_predict(X, sample_weight=weight)
 
 
 def _sums(parts, place, count, weight):

@@ -4,6 +4,7 @@
     weighted   s_j = sum_i |x_ij| / sum_l |x_il|      a row counts by the share of its mass, however long it is
     norm       s_j = sqrt(sum_i x_ij^2)
     magnitude  single entries: the largest |x_ij| of the whole stay
+    a score    single entries by a function of sparsecore.pruning, f(X, calibrate(X)), such as wanda: |x_ij| |X_j|
 """
 
 from __future__ import annotations
@@ -11,7 +12,8 @@ from __future__ import annotations
 import numpy as np
 import scipy.sparse as sp
 
-from ..threshold import topk
+from ..pruning import calibrate
+from ..threshold import apply_mask, topk, topk_mask
 from .batches import as_rows, is_stream, rebatched, stacked, twice
 
 __all__ = ["column_scores", "kept_columns", "sparsify"]
@@ -21,7 +23,7 @@ _METHODS = ("sum", "weighted", "norm", "magnitude")
 
 
 def sparsify(data, method="sum", keep=0.1, *, drop=False):
-    """CSR of `data` with only the best share of its columns filled (or, for 'magnitude', of its entries).
+    """CSR of `data` with only the best share of its columns filled (for 'magnitude' or a score: of its entries).
 
     data: array, data frame, scipy.sparse, or batches of these (a list, a function that returns an iterator, or an
     iterator); batches give the same bits as one go. keep: the share, 0 < keep <= 1; round(keep * columns) columns stay,
@@ -29,13 +31,15 @@ def sparsify(data, method="sum", keep=0.1, *, drop=False):
     (`column_scores` and `kept_columns` tell which). Zeros stay zero. ValueError for an unknown method or share,
     TypeError for values that are not numbers.
     """
-    if method not in _METHODS:
-        raise ValueError(f"method is {method!r}; it must be one of {', '.join(map(repr, _METHODS))}")
+    if not callable(method) and method not in _METHODS:
+        raise ValueError(f"method is {method!r}; it must be one of {', '.join(map(repr, _METHODS))}, or "
+                         "a score of sparsecore.pruning")
     if not 0 < keep <= 1:
         raise ValueError(f"keep is {keep}; it must be above 0 and at most 1")
-    if method == "magnitude":
+    if callable(method) or method == "magnitude":
         X = stacked([as_rows(b) for b in twice(data)[0]()]) if is_stream(data) else as_rows(data)
-        return topk(X, round(keep * X.shape[0] * X.shape[1]))
+        count = round(keep * X.shape[0] * X.shape[1])
+        return topk(X, count) if method == "magnitude" else _best_entries(X, method, count)
     if not is_stream(data):
         X = as_rows(data)
         return _only(X, kept_columns(column_scores(X, method), keep), drop)
@@ -62,6 +66,13 @@ def kept_columns(scores, keep):
     """The round(keep * columns) best columns, at least one, in ascending order; ties go to the lowest index."""
     count = max(1, round(keep * scores.size))
     return np.sort(np.argsort(-scores, kind="stable")[:count])
+
+
+def _best_entries(X, score, count):
+    rows = X.toarray() if sp.issparse(X) else X  # a score is an array as large as the data
+    best = sp.csr_array(apply_mask(rows, topk_mask(np.asarray(score(rows, calibrate(X))), count)))
+    best.eliminate_zeros()
+    return best
 
 
 def _block_scores(X, method):
