@@ -127,6 +127,40 @@ def test_model_contract(score, budget, pattern):
             assert zeros == total - round(0.7 * total)
 
 
+COMBINATIONS = [*(f"{score}{solver}" for score in SCORES for solver in ("", "+backsolve")), *SOLVERS]
+
+
+@pytest.mark.parametrize("method", COMBINATIONS)
+def test_every_score_pattern_budget_and_solver(method):
+    """On two small layers: the counts that pattern and budget ask for, the same twice, input untouched, dtype kept."""
+    rng = np.random.default_rng(1)
+    model = {"a": rng.standard_normal((6, 16)).astype(np.float32), "b": rng.standard_normal((4, 6))}
+    before = {name: W.copy() for name, W in model.items()}
+    score, solver, _ = arguments(method)
+    stats = {}
+    for name, W in model.items():
+        grad = rng.standard_normal(W.shape)
+        stats[name] = pr.Movement().update(W, grad) if score == "movement" else pr.calibrate(
+            rng.standard_normal((30, W.shape[1]))).with_grad(grad)
+    if score == "movement" and solver:
+        with pytest.raises(ValueError, match="Calibration"):
+            pr.prune(model, 0.6, score=score, solver=solver, stats=stats)
+        return
+    for pattern in PATTERNS.values():
+        for budget in BUDGETS:
+            options = {"score": score, "solver": solver, "pattern": pattern, "budget": budget, "stats": stats}
+            states = [pr.prune(model, 0.6, **options).state_dict() for _ in range(2)]
+            scores = {n: rng.random(W.shape) for n, W in model.items()}
+            for name, W in states[0].items():
+                assert W.dtype == before[name].dtype and np.array_equal(model[name], before[name])
+                assert np.array_equal(W, states[1][name]), (pattern, budget)
+                if budget is pr.uniform:
+                    assert_pattern(W != 0, pattern, 0.6)
+            if isinstance(pattern, pr.Unstructured) and budget is not pr.uniform:
+                assert sum(np.count_nonzero(W == 0) for W in states[0].values()) == round(0.6 * 120), budget
+            assert set(budget(scores, {n: W.shape for n, W in model.items()}, 0.6)) == set(model)
+
+
 def test_a_new_score_is_one_function():
     def last_columns_go(W, stats):
         return np.broadcast_to(np.arange(W.shape[1], 0, -1.0), W.shape).copy()

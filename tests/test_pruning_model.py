@@ -1,5 +1,7 @@
 """Whole models, their report, the sensitivity scan, and choosing rows and columns of data."""
 import json
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -153,3 +155,94 @@ def test_select_columns_by_their_formulas():
         assert list(pr.select_columns(data, 1, method="sum")) == [2]
         assert list(pr.select_columns(data, 1, method="weighted")) == [1]
         assert list(pr.select_columns(data, 2, method="activation")) == [0, 2]
+
+
+# ---------------------------------------------------------------- files
+
+def model_of_every_form():
+    """A PrunedModel with one layer that each form of storage suits best."""
+    rng = np.random.default_rng(5)
+    W = rng.standard_normal((48, 64)).astype(np.float32)
+    left, right = pr.low_rank(W, 2)
+    sparse, *factors = pr.sparse_plus_low_rank(W, 0.9, 2)
+    wide = rng.standard_normal((6, 3000)).astype(np.float64)
+
+    def csr(W, sparsity, pattern=None):
+        return sp.csr_array(pr.prune_layer(W, sparsity, pattern=pattern))
+
+    layers = {"dense": W, "bias": W[0], "bitmask": csr(W, 0.7), "gap": csr(wide, 0.95), "csr": csr(wide, 0.999),
+              "1:4": csr(W, 0.75, pr.NM(1, 4)), "1:2": pr.prune_layer(W, 0.5, pattern=pr.NM(1, 2)),
+              "low_rank": pr.LowRank(left, right), "both": pr.SparsePlusLowRank(sparse, *factors)}
+    return pr.PrunedModel(layers)
+
+
+def test_a_file_holds_every_layer_in_its_smallest_form(tmp_path):
+    from sparsecore.io import modelfile
+
+    model_of_every_form().save(tmp_path / "m")
+    info = {layer.name: layer for layer in modelfile.read_model(tmp_path / "m").info}
+    forms = {name: layer.format for name, layer in info.items()}
+    assert forms == {"dense": "dense", "bias": "dense", "bitmask": "bitmask", "gap": "gap", "csr": "csr", "1:4": "nm",
+                     "1:2": "nm", "low_rank": "low_rank", "both": "sparse_plus_low_rank"}
+    assert info["1:4"].nbytes == 768 * 4 + 768 * 2 // 8 + 2 and info["1:2"].nbytes == 1536 * 4 + 1536 // 8 + 2
+    assert pr.smallest_format(model_of_every_form().layers["1:4"]) == ("nm", info["1:4"].nbytes)
+
+
+RELOAD = """
+import pickle, sys
+def refuse(*args, **kwargs):
+    raise AssertionError("a model file was unpickled")
+pickle.load = pickle.loads = pickle.Unpickler = refuse
+import hashlib
+from sparsecore.io import load_model
+for name, array in sorted(load_model(sys.argv[1]).state_dict().items()):
+    print(name, array.dtype, array.shape, hashlib.sha256(array.tobytes()).hexdigest(), sep="|")
+"""
+
+
+def test_reload_in_a_fresh_process_is_bit_exact_and_without_pickle(tmp_path):
+    import hashlib
+
+    model = model_of_every_form()
+    model.save(tmp_path / "m")
+    found = subprocess.run([sys.executable, "-c", RELOAD, str(tmp_path / "m")], capture_output=True, text=True)
+    assert found.returncode == 0, found.stderr
+    expected = [f"{name}|{array.dtype}|{array.shape}|{hashlib.sha256(array.tobytes()).hexdigest()}"
+                for name, array in sorted(model.state_dict().items())]
+    assert found.stdout.splitlines() == expected
+
+
+@pytest.mark.parametrize("keep, group", [(1, 2), (1, 4), (1, 8), (2, 8), (3, 16), (2, 16)])
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_nm_layers_come_back(tmp_path, keep, group, dtype):
+    W = pr.prune_layer(RNG.standard_normal((9, 5 * group)).astype(dtype), 0, pattern=pr.NM(keep, group))
+    from sparsecore.io import encode
+
+    format, parts = encode.encode_dense(W)
+    assert format == "nm"
+    np.testing.assert_array_equal(encode.decode_dense(format, parts, W.shape, W.dtype.name), W)
+
+
+@pytest.mark.parametrize("change", [
+    {"pattern": np.array([1, 3], np.uint8)}, {"pattern": np.array([2, 4], np.uint8)},
+    {"pattern": np.zeros(3, np.uint8)}, {"places": np.zeros(1, np.uint8)},
+    {"pattern": np.array([0, 4], np.uint8)}, {"places": np.zeros(96, np.uint16)},
+])
+def test_a_damaged_nm_layer_is_refused(change):
+    from sparsecore.io import encode
+
+    W = pr.prune_layer(np.ones((16, 32), np.float32), 0, pattern=pr.NM(1, 4))
+    format, parts = encode.encode_dense(W)
+    assert format == "nm"
+    with pytest.raises(ValueError):
+        encode.decode_dense(format, {**parts, **change}, W.shape, "float32")
+
+
+def test_places_out_of_order_are_refused():
+    from sparsecore.io import encode
+
+    W = pr.prune_layer(np.ones((16, 32), np.float32), 0, pattern=pr.NM(2, 16))
+    format, parts = encode.encode_dense(W)
+    assert format == "nm"
+    with pytest.raises(ValueError, match="order"):
+        encode.decode_dense(format, {**parts, "places": np.zeros_like(parts["places"])}, W.shape, "float32")

@@ -1,4 +1,4 @@
-"""One weight array as a few flat tensors: dense, CSR, CSR with column gaps, or bitmask, whichever is smallest.
+"""One weight array as a few flat tensors: dense, CSR, CSR with column gaps, bitmask or N:M, whichever is smallest.
 
 With m rows, n columns, z stored entries of s bytes and b(x) the bytes of the narrowest unsigned type that holds x:
 
@@ -6,6 +6,7 @@ With m rows, n columns, z stored entries of s bytes and b(x) the bytes of the na
     csr       m b(longest row) + z b(n - 1) + z s
     gap       m b(longest row) + z b(largest column step in a row) + z s
     bitmask   ceil(m n / 8) + z s
+    nm        2 + ceil(z log2(G) / 8) + z s   where every G of 2, 4, 8 or 16 columns hold the same number of entries
 
 Arrays of more than two axes are seen as (shape[0], -1), others as one row. "Zero" means that all bits are zero, so
 -0.0 and every NaN come back bit for bit; so do explicit zeros and unsorted rows of a sparse matrix.
@@ -25,7 +26,10 @@ FORMATS = {
     "csr": ("lengths", "indices", "values"),
     "gap": ("lengths", "gaps", "values"),
     "bitmask": ("mask", "values"),
+    "nm": ("pattern", "places", "values"),
 }
+
+_GROUPS = (2, 4, 8, 16)
 
 _STORED = frozenset(
     "bool int8 uint8 int16 uint16 int32 uint32 int64 uint64 float16 float32 float64 bfloat16 complex64".split()
@@ -90,8 +94,8 @@ def decode_dense(format, parts, shape, dtype):
         return values.reshape(shape)
     m, n = _rows_columns(shape)
     flat = np.zeros(size, values.dtype)
-    if format == "bitmask":
-        flat[_mask_positions(parts["mask"], size, values.size)] = values
+    if format in ("bitmask", "nm"):
+        flat[_positions(format, parts, n, size, values.size)] = values
     else:
         lengths, indices = _row_form(format, parts, m, n, values.size)
         flat[np.repeat(np.arange(m, dtype=np.int64), lengths) * n + indices] = values
@@ -108,8 +112,8 @@ def decode_sparse(format, parts, shape, dtype, index_dtype):
         flat = values.reshape(-1)
         position = np.flatnonzero(_has_bits(flat))
         lengths, indices, values = np.bincount(position // max(n, 1), minlength=m), position % max(n, 1), flat[position]
-    elif format == "bitmask":
-        position = _mask_positions(parts["mask"], m * n, values.size)
+    elif format in ("bitmask", "nm"):
+        position = _positions(format, parts, n, m * n, values.size)
         lengths, indices = np.bincount(position // max(n, 1), minlength=m), position % max(n, 1)
     else:
         lengths, indices = _row_form(format, parts, m, n, values.size)
@@ -134,6 +138,13 @@ def _smallest(m, n, position, values, dense):
     format, parts = _smallest_of_rows(m, n, lengths, indices, values)
     if (m * n + 7) // 8 + values.nbytes < sum(part.nbytes for part in parts.values()):
         format, parts = "bitmask", {"mask": _pack(position, m * n), "values": values}
+    pattern = _group_pattern(position, m, n)
+    if pattern is not None:
+        places = (position % pattern[1]).astype(np.uint8)[:, None]
+        places = np.packbits(np.unpackbits(places, axis=1, count=_bits(pattern[1]), bitorder="little"),
+                             bitorder="little")
+        if values.nbytes + places.nbytes + 2 < sum(part.nbytes for part in parts.values()):
+            format, parts = "nm", {"pattern": np.array(pattern, np.uint8), "places": places, "values": values}
     if dense is not None and dense.nbytes <= sum(part.nbytes for part in parts.values()):
         return "dense", {"values": dense}
     return format, parts
@@ -168,6 +179,40 @@ def _row_form(format, parts, m, n, nnz):
     if nnz and (int(indices.max()) >= n or indices.min() < 0):
         raise ValueError(f"a column outside 0..{n - 1}")
     return lengths, indices.astype(np.int64)
+
+
+def _group_pattern(position, m, n):
+    """(keep, group) of the smallest group of columns that holds `keep` of the entries at these ascending flat positions
+    wherever it lies; None where there is none."""
+    for group in _GROUPS:
+        keep, rest = divmod(position.size * group, max(1, m * n))
+        if n % group == 0 and not rest and 0 < keep < group and np.array_equal(
+                position // group, np.repeat(np.arange(m * n // group), keep)):
+            return keep, group
+    return None
+
+
+def _bits(group):
+    return group.bit_length() - 1
+
+
+def _positions(format, parts, n, size, nnz):
+    """Flat positions of the entries, ascending."""
+    if format == "bitmask":
+        return _mask_positions(parts["mask"], size, nnz)
+    pattern, places = parts["pattern"].reshape(-1), parts["places"].reshape(-1)
+    keep, group = (int(v) for v in pattern) if pattern.size == 2 else (0, 0)
+    if group not in _GROUPS or not 0 < keep < group or n % group or nnz * group != keep * size:
+        raise ValueError(f"{nnz} values in a pattern {pattern.tolist()} of {size} entries")
+    bits = _bits(group)
+    if places.dtype != np.uint8 or places.size != (nnz * bits + 7) // 8:
+        raise ValueError(f"places of {places.nbytes} bytes for {nnz} values of {bits} bits")
+    place = np.packbits(np.unpackbits(places, count=nnz * bits, bitorder="little").reshape(nnz, bits), axis=1,
+                        bitorder="little")[:, 0]
+    position = np.repeat(np.arange(size // group, dtype=np.int64), keep) * group + place
+    if not (np.diff(position) > 0).all():
+        raise ValueError("places that are not in order within their group")
+    return position
 
 
 def _mask_positions(mask, size, nnz):

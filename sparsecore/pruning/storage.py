@@ -94,7 +94,7 @@ def smallest_format(layer):
     """(format, bytes) of the smallest way to store a layer: 'dense', 'csr', 'csr16', 'bitmask', 'nm' or 'low_rank'.
 
     With s value bytes, z nonzeros and r x c entries: dense s r c; CSR z (s + 4) and its row pointers; 16-bit CSR
-    z (s + 2) where c <= 65536; bitmask z s + r c / 8; N:M keeps K of every G and log2(G) bits for each kept one.
+    z (s + 2) where c <= 65536; bitmask z s + r c / 8; N:M z s and log2(G) bits for each of the N kept of every G = M.
     """
     if isinstance(layer, LowRank):
         return "low_rank", layer.nbytes
@@ -113,17 +113,20 @@ def smallest_format(layer):
     }
     if columns <= 1 << 16:
         sizes["csr16"] = nnz * (value + 2) + pointers
-    groups = _two_of_four(layer)
-    if groups is not None:
-        sizes["nm"] = groups * (2 * value) + (groups + 1) // 2
+    bits = _group_bits(layer)
+    if bits:
+        sizes["nm"] = nnz * value + (nnz * bits + 7) // 8 + 2
     name = min(sizes, key=sizes.get)
     return name, sizes[name]
 
 
-def _two_of_four(A):
-    """The number of groups of four when no group holds more than two entries, else None."""
+def _group_bits(A):
+    """log2(G) where every G of 2, 4, 8 or 16 columns hold the same number of entries, for the smallest G; else 0."""
     rows, columns = A.shape
-    if columns % 4 or not A.nnz or A.nnz * 4 < rows * columns:
-        return None
-    group = np.repeat(np.arange(rows, dtype=np.int64), np.diff(A.indptr)) * (columns // 4) + A.indices // 4
-    return rows * columns // 4 if np.bincount(group).max() <= 2 else None
+    position = np.repeat(np.arange(rows, dtype=np.int64), np.diff(A.indptr)) * columns + A.indices
+    for bits in (1, 2, 3, 4):
+        groups = rows * columns >> bits
+        if columns % (1 << bits) == 0 and groups and A.nnz and A.nnz % groups == 0:
+            if (np.bincount(position >> bits, minlength=groups) == A.nnz // groups).all():
+                return bits
+    return 0
