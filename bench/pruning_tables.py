@@ -22,9 +22,9 @@ import time
 from pathlib import Path
 
 import numpy as np
-from sparsecore._core import isa_chosen
 
 import sparsecore.pruning as pr
+from sparsecore._config import config
 
 from .machine import cpu_name
 
@@ -495,7 +495,7 @@ def main():
     args.out.mkdir(parents=True, exist_ok=True)
     for part in args.parts:
         result, lines = PARTS[part](args)
-        lines += ["", f"{cpu_name()}, kernels of level {isa_chosen()}."]
+        lines += ["", f"{cpu_name()}, kernels of level {config()['isa']}."]
         (args.out / f"pruning_{part}.json").write_text(json.dumps(result, indent=1) + "\n")
         (args.out / f"pruning_{part}.md").write_text("\n".join(lines) + "\n")
         print("\n".join(lines))
