@@ -1,6 +1,6 @@
 """Truncated SVD against its peers, each at the first setting of its ladder that reaches the same true accuracy.
 
-    python bench/svd.py [slashdot|tfidf|dense ...] [--target pve|residual] [--repeat 3] [--budget 60]
+    python -m bench.svd [slashdot|tfidf|dense ...] [--target pve|residual] [--repeat 3] [--budget 60] [--out FILE]
 
 Accuracy is judged from the outside: PVE = max |s_i^2 - sigma_i^2| / sigma_{k+1}^2 against reference values, residual =
 max(||A' u - s v||, ||A v - s u||) / s_1.  Runs are interleaved; wall and processor seconds are medians.  A
@@ -8,6 +8,8 @@ peer that misses the target with every setting, or within the budget, is reporte
 """
 
 import argparse
+import hashlib
+import json
 import os
 import time
 from pathlib import Path
@@ -50,6 +52,31 @@ def planted():
     return dense(200, 10)
 
 
+def small():
+    """1,000 x 600, 2 % full: a small sparse matrix."""
+    A = sp.random_array((1000, 600), density=0.02, rng=np.random.default_rng(0), format="csr")
+    return A, 10, np.linalg.svd(A.toarray(), compute_uv=False)
+
+
+def documents(rows=20000, words=30000):
+    """20,000 synthetic documents: Zipf words, 100 topics, TF-IDF; reference from ARPACK to machine precision."""
+    rng = np.random.default_rng(0)
+    zipf = 1 / np.arange(1, words + 1)
+    zipf /= zipf.sum()
+    topics = [rng.permutation(words)[:2000] for _ in range(100)]
+    r, c = [], []
+    for i in range(rows):
+        own = rng.choice(topics[rng.integers(100)], 60)
+        c.append(np.r_[rng.choice(words, 60, p=zipf), own])
+        r.append(np.full(c[-1].size, i))
+    A = sp.csr_array((np.ones(rows * 120), (np.concatenate(r), np.concatenate(c))), shape=(rows, words))
+    A.sum_duplicates()
+    A.data = 1 + np.log(A.data)
+    A = (A @ sp.diags_array(np.log(rows / np.maximum(1, np.bincount(A.indices, minlength=words))) + 1)).tocsr()
+    A = (sp.diags_array(1 / np.sqrt(np.asarray(A.multiply(A).sum(axis=1)).ravel())) @ A).tocsr()
+    return A, 100, np.sort(spl.svds(A, 101, tol=0, rng=rng, return_singular_vectors=False))[::-1]
+
+
 def randomized(A, k, iterations):
     from sklearn.utils.extmath import randomized_svd
 
@@ -81,9 +108,12 @@ def ours(A, k, tol):
     return tuple(sc.truncated_svd(A, k, tol=tol))
 
 
+CASES = {"slashdot": slashdot, "tfidf": tfidf, "dense": dense, "documents": documents, "planted": planted,
+         "small": small}
+PAUSE = 0.03      # seconds in which the pools of threads of whoever ran before fall asleep
 ITERATIONS = (4, 7, 12, 20, 40)
-PEERS = {"pve": {"sparsecore": (ours, (1e-2,)), "arpack": (arpack, (1e-1, 1e-2, 1e-4)),
-                 "propack": (propack, (1e-1, 1e-2, 1e-4)), "sklearn": (randomized, ITERATIONS),
+PEERS = {"pve": {"sparsecore": (ours, (1e-2,)), "arpack": (arpack, (1.0, 0.3, 1e-1, 1e-2, 1e-4)),
+                 "propack": (propack, (1.0, 0.3, 1e-1, 1e-2, 1e-4)), "sklearn": (randomized, ITERATIONS),
                  "torch": (lowrank, ITERATIONS)},
          "residual": {"sparsecore": (ours, (1e-8,)), "arpack": (arpack, (1e-6, 1e-8, 0)),
                       "propack": (propack, (1e-6, 1e-8, 1e-10)), "sklearn": (randomized, (40, 80)),
@@ -141,45 +171,126 @@ def cases(smoke=False, threads=2):
                            measure(A, k, sigma, found)[target] <= GOAL[target] for found in (ours, theirs)))
 
 
+def ladder(name, run, settings, target, A, k, sigma, budget):
+    """Every setting in turn until one reaches the target: what it took and reached."""
+    spent, tried = 0.0, []
+    for setting in settings:
+        try:
+            result, wall, cpu = clock(run, A, k, setting)
+        except Exception as error:      # a peer that fails is reported, not fatal
+            tried.append({"setting": setting, "error": f"{type(error).__name__}: {error}"[:120]})
+            continue
+        tried.append({"setting": setting, "wall": wall, "cpu": cpu, **measure(A, k, sigma, result)})
+        print(f"  {name:10} {setting!s:6} {wall:8.3f} s wall {cpu:8.3f} s processor  pve {tried[-1]['pve']:.1e}  "
+              f"residual {tried[-1]['residual']:.1e}", flush=True)
+        spent += wall
+        if tried[-1][target] <= GOAL[target]:
+            tried[-1]["reached"] = True
+            break
+        if spent > budget:
+            tried.append({"setting": setting, "error": f"given up after {spent:.0f} s"})
+            break
+    return tried
+
+
+def compare(case, target, repeat, budget, only=None):
+    """All contenders at their first sufficient setting, in turns; walls are medians."""
+    A, k, sigma = CASES[case]()
+    print(f"{case}: {A.shape[0]} x {A.shape[1]}, k = {k}, {target} <= {GOAL[target]:g}", flush=True)
+    table, walls = {}, {}
+    for peer, (run, settings) in PEERS[target].items():
+        if only and peer not in only:
+            continue
+        table[peer] = ladder(peer, run, settings, target, A, k, sigma, budget)
+        if table[peer][-1].get("reached"):
+            walls[peer] = []
+    for turn in range(repeat):
+        for peer in list(walls)[turn % len(walls):] + list(walls)[:turn % len(walls)]:
+            time.sleep(PAUSE)
+            walls[peer].append(clock(PEERS[target][peer][0], A, k, table[peer][-1]["setting"])[1])
+    rows = {}
+    for peer, tried in table.items():
+        last = tried[-1]
+        rows[peer] = dict(last, tried=len(tried))
+        if walls.get(peer):
+            rows[peer]["wall"] = float(np.median(walls[peer]))
+    return rows
+
+
+def variants(case, repeat):
+    """Ours in single precision, centred, and its bits on 1, 2, 3 and 8 threads."""
+    A, k, sigma = CASES[case]()
+    narrow = A.astype(np.float32)
+    calls = {f"{name} tol {tol:g}": (lambda B=B, tol=tol, options=options: sc.truncated_svd(B, k, tol=tol, **options))
+             for tol in (1e-2, 1e-6) for name, B, options in
+             [("f64", A, {}), ("f32", narrow, {}), ("f64 centred", A, {"center": "columns"})]}
+    walls = {name: [] for name in calls}
+    for turn in range(repeat + 1):
+        for name, call in calls.items():
+            wall = clock(call)[1]
+            if turn:
+                walls[name].append(wall)
+    rows = {name: {"wall": float(np.median(w)), "reached": True, "setting": "", "pve": np.nan, "residual": np.nan}
+            for name, w in walls.items()}
+    digests = {hashlib.sha256(b"".join(np.ascontiguousarray(x).tobytes() for x in sc.truncated_svd(
+        A, k, tol=1e-2, threads=t))).hexdigest() for t in (1, 2, 3, 8)}
+    rows["same bits on 1, 2, 3, 8 threads"] = {"wall": float(len(digests) == 1), "reached": True, "setting": "",
+                                                "pve": np.nan, "residual": np.nan}
+    return rows
+
+
+def markdown(record):
+    lines = ["| case | target | contender | setting | seconds | times ours | PVE | residual |", "|---" * 8 + "|"]
+    for key, rows in record.items():
+        if key.endswith("variants"):
+            name = key.replace(" ", " | ", 1)
+            lines += [f"| {name} | {variant} | | {row['wall']:.4f} | | | |" for variant, row in rows.items()]
+            continue
+        own = rows.get("sparsecore", {}).get("wall")
+        for peer, row in rows.items():
+            if not row.get("reached"):
+                lines.append(f"| {key.replace(' ', ' | ', 1)} | {peer} | | {row.get('error', 'misses')} | | "
+                             f"{row.get('pve', np.nan):.1e} | {row.get('residual', np.nan):.1e} |")
+                continue
+            lines.append(f"| {key.replace(' ', ' | ', 1)} | {peer} | {row['setting']} | {row['wall']:.4f} | "
+                         f"{row['wall'] / own if own else np.nan:.2f} | {row['pve']:.1e} | {row['residual']:.1e} |")
+    return "\n".join(lines) + "\n"
+
+
+def store(path, key, rows):
+    """Adds rows to a JSON file and writes the table beside it."""
+    path = Path(path)
+    record = json.loads(path.read_text()) if path.exists() else {}
+    record[key] = json.loads(json.dumps(rows, default=float))
+    path.write_text(json.dumps(record, indent=1) + "\n")
+    path.with_suffix(".md").write_text(markdown(record))
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("cases", nargs="*", default=["slashdot", "tfidf", "dense"])
+    parser.add_argument("cases", nargs="*", default=["slashdot", "tfidf", "dense"], help=", ".join(CASES))
     parser.add_argument("--target", choices=GOAL, default="pve")
     parser.add_argument("--repeat", type=int, default=3)
     parser.add_argument("--budget", type=float, default=60, help="seconds after which a peer's ladder is given up")
     parser.add_argument("--peers", nargs="*", help="only these")
+    parser.add_argument("--variants", action="store_true", help="ours alone: f32, centred, bits by threads")
+    parser.add_argument("--out", help="JSON file to add the results to; a table is written beside it")
     options = parser.parse_args()
     for name in options.cases:
-        A, k, sigma = {"slashdot": slashdot, "tfidf": tfidf, "dense": dense}[name]()
-        print(f"{name}: {A.shape[0]} x {A.shape[1]}, k = {k}, {options.target} <= {GOAL[options.target]:g}", flush=True)
-        chosen = {}
-        for peer, (run, ladder) in PEERS[options.target].items():
-            if options.peers and peer not in options.peers:
-                continue
-            spent = 0.0
-            for setting in ladder:
-                try:
-                    result, wall, cpu = clock(run, A, k, setting)
-                except Exception as error:      # a peer that fails is reported, not fatal
-                    print(f"  {peer} {setting}: {type(error).__name__}: {error}"[:110], flush=True)
-                    continue
-                quality = measure(A, k, sigma, result)
-                print(f"  {peer:10} {setting!s:6} {wall:8.2f} s wall {cpu:8.2f} s cpu  pve {quality['pve']:.1e}  "
-                      f"residual {quality['residual']:.1e}", flush=True)
-                spent += wall
-                if quality[options.target] <= GOAL[options.target]:
-                    chosen[peer] = (run, setting, [(wall, cpu)])
-                    break
-                if spent > options.budget:
-                    print(f"  {peer}: given up after {spent:.0f} s", flush=True)
-                    break
-        for _ in range(options.repeat - 1):
-            for run, setting, times in chosen.values():
-                times.append(clock(run, A, k, setting)[1:])
-        table = {peer: np.median(times, axis=0) for peer, (_, _, times) in chosen.items()}
-        for peer, (wall, cpu) in table.items():
-            against = wall / table["sparsecore"][0] if "sparsecore" in table else float("nan")
-            print(f"  {peer:10} {wall:8.2f} s wall, {cpu:8.2f} s processor, {against:6.2f} of ours", flush=True)
+        if options.variants:
+            rows = variants(name, options.repeat)
+            for variant, row in rows.items():
+                print(f"  {name} {variant}: {row['wall']:.3f}", flush=True)
+            if options.out:
+                store(options.out, f"{name} variants", rows)
+            continue
+        rows = compare(name, options.target, options.repeat, options.budget, options.peers)
+        own = rows.get("sparsecore", {}).get("wall", float("nan"))
+        for peer, row in rows.items():
+            if row.get("reached"):
+                print(f"  {peer:10} {row['wall']:8.4f} s wall, {row['wall'] / own:6.2f} of ours", flush=True)
+        if options.out:
+            store(options.out, f"{name} {options.target}", rows)
 
 
 if __name__ == "__main__":

@@ -183,11 +183,11 @@ struct sc_reduce_kernels {
     void (*columns[SC_NREDUCE][SC_NVAL][SC_NIDX])(const sc_csr *A, int64_t r0, int64_t r1, const void *mean, void *y);
 };
 
-/* Tall matrices in panels of 8 columns, strides from panel to panel; rows i0..i1 (see kernels/tall_body.h).
- * C += V.T @ W                         W -= V @ C                         T = V @ Q                               */
+/* Tall matrices in panels of 64 bytes a row, strides from panel to panel; rows i0..i1 (see kernels/tall_body.h).
+ * C += V.T @ W (grow: one more panel of V for every panel of W)      W -= V @ C      T = V @ Q                   */
 struct sc_tall_kernels {
-    void (*inner[2])(const void *V, int64_t p, int64_t strideV, const void *W, int64_t q, int64_t strideW, int64_t i0,
-                     int64_t i1, void *C);
+    void (*inner[2])(const void *V, int64_t p, int grow, int64_t strideV, const void *W, int64_t q, int64_t strideW,
+                     int64_t i0, int64_t i1, void *C, int64_t strideC);
     void (*subtract[2])(const void *V, int64_t p, int64_t strideV, const void *C, int64_t q, int64_t strideW,
                         int64_t i0, int64_t i1, void *W);
     void (*rotate[2])(const void *V, int64_t p, int64_t strideV, const void *Q, int64_t q, int64_t i0, int64_t i1,

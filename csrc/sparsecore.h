@@ -223,16 +223,20 @@ void sc_storage_positions(const sc_storage *S, const uint64_t *words, uint8_t *p
 int sc_storage_matmul(const sc_storage *S, const sc_dense *X, const sc_dense *C, int threads);
 
 /* ---- pieces of the truncated SVD ------------------------------------------------------------- */
-/* Tall real matrices of n rows in panels of 8 columns: element (i, 8 p + c) at p * 8 n + 8 i + c.  C and Q likewise. */
-/* C = V.T @ W */
+/* Tall real matrices of n rows in panels of w = 16 (f32) or 8 (f64) columns: element (i, w p + c) at p * w n + w i + c.
+ * C and Q likewise. */
+/* C = V.T @ W; half: only the upper triangle of panels, for W = V (the rest of C is zero) */
 int sc_panels_inner(enum sc_val val, int64_t n, const void *V, int64_t p, const void *W, int64_t q, void *C,
-                    int threads);
+                    int half, int threads);
 /* W -= V @ C */
 int sc_panels_subtract(enum sc_val val, int64_t n, const void *V, int64_t p, const void *C, void *W, int64_t q,
                        int threads);
-/* out = V @ Q, its first columns: element (i, 8 b + c) at i * row + b * panel + c * column; out may be V */
+/* out = V @ Q, its first columns: element (i, w b + c) at i * row + b * panel + c * column; out may be V */
 int sc_panels_rotate(enum sc_val val, int64_t n, const void *V, int64_t p, const void *Q, int64_t q, void *out,
                      int64_t columns, int64_t row, int64_t panel, int64_t column, int threads);
+/* out = V, its first columns, laid out the same way */
+int sc_panels_copy(enum sc_val val, int64_t n, const void *V, void *out, int64_t columns, int64_t row, int64_t panel,
+                   int64_t column, int threads);
 
 /* ---- fault injection (builds with -DSC_FAULT) -------------------------------------------- */
 void sc_fault_after(int64_t allocations, int forever);   /* allocation number n fails; -1: none */

@@ -328,3 +328,31 @@ def test_left_vectors_stay_orthogonal_over_many_restarts_in_a_flat_spectrum():
     result = sc.truncated_svd(A, 30, tol=1e-4, solver="lanczos")
     check(A, 30, result, 1e-4)
     assert result.converged.all()
+
+
+def test_tolerance_below_single_precision_is_met_in_double():
+    """For values this small beside the largest the single-precision stage cannot reach the promise, and must say so."""
+    s = np.r_[1.0, 1e-6 * np.arange(1, 400) ** -0.5]
+    A = planted(np.random.default_rng(19), 450, 400, s)
+    result = sc.truncated_svd(A, 8, tol=1e-2, solver="lanczos")
+    check(A, 8, result, 1e-2)
+    assert result.converged.all()
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_cluster_as_wide_as_tol_keeps_its_promise(seed):
+    """Values inside 1e-3 ended with a PVE of 1.3 tol at tol = 1e-3: small residuals were taken for an answer."""
+    A = planted(np.random.default_rng(seed), 320, 300, np.sort(SPECTRA["clustered"](300))[::-1])
+    for k in (10, 18):
+        result = sc.truncated_svd(A, k, tol=1e-3, solver="lanczos", seed=seed)
+        assert result.converged.all()
+        check(A, k, result, 1e-3)
+
+
+def test_single_precision_stage_keeps_the_scale_and_the_centre():
+    rng = np.random.default_rng(20)
+    A = sp.random_array((600, 500), density=0.05, rng=rng, format="csr") * 1e140
+    result = sc.truncated_svd(A, 6, tol=1e-3, center="columns", solver="lanczos")
+    C = A.toarray() - A.toarray().mean(0)
+    np.testing.assert_allclose(result.s, np.linalg.svd(C / 1e140, compute_uv=False)[:6] * 1e140, rtol=1e-3)
+    assert result.converged.all()

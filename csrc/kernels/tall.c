@@ -1,4 +1,4 @@
-/* Tall matrices in panels of 8 columns: inner products, updates and rotations of the bases of the truncated SVD. */
+/* Tall matrices in panels of 64 bytes a row: inner products, updates and rotations of the bases of the truncated SVD. */
 #include "isa.h"
 
 /* No other library's bits are at stake here, and the fused multiply-add doubles the speed. */
@@ -7,6 +7,16 @@
 #elif defined(__GNUC__)
 #pragma GCC optimize("fp-contract=fast")
 #endif
+
+/* Bytes of a vector: what the level has. */
+#if SC_LEVEL >= 512
+#define TALL_BYTES 64
+#elif SC_LEVEL > 0
+#define TALL_BYTES 32
+#else
+#define TALL_BYTES 16
+#endif
+#define SC_INLINE static inline __attribute__((always_inline))
 
 #define SC_REAL_ONLY
 #define SC_EACH "tall_body.h"

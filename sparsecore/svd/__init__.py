@@ -5,14 +5,15 @@ is dear; the Gram matrix and dense LAPACK where A has a small side (direct.py). 
 residuals are recomputed from the vectors that are returned.
 """
 
+import functools
+
 import numpy as np
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController
 
 from .. import _args, _threads
 from . import direct, operators, panels, result
-from .lanczos import Found, Progress, Wanted, lanczos
+from .lanczos import Progress, Wanted, lanczos
 from .operators import RowBlocks
-from .panels import WIDTH
 from .result import SVDResult
 
 __all__ = ["Progress", "RowBlocks", "SVDResult", "truncated_svd"]
@@ -21,6 +22,8 @@ SOLVERS = ("auto", "lanczos", "fewpass", "gram", "lapack")
 # Values of a dense A that which='SM' takes, and that solver='auto' makes dense without being asked.
 DENSE_LIMIT = 1 << 25
 SMALL_SIDE = 96
+# Lanczos runs in single precision for double input down to this tolerance.
+SINGLE_TOL = 1e-5
 
 
 def truncated_svd(A, k=None, *, tol=1e-3, solver="auto", which="LM", center=None, left=None, right=None, v0=None,
@@ -95,12 +98,18 @@ def truncated_svd(A, k=None, *, tol=1e-3, solver="auto", which="LM", center=None
         raise ValueError(f"energy is {energy}; it must be within (0, 1]")
     threads = _threads.resolve(threads)
     # One thread of BLAS at a time: chunks and small matrices give the same bits however many threads there are.
-    with threadpool_limits(1, user_api="blas"):
+    with _blas().limit(limits=1):
         problem = _Problem(A, left, right, center, threads, solver, seed)
         if energy is not None:
             return problem.by_energy(energy, tol, which, v0, max_passes, callback)
         k = _args.count(k, "k", 1, min(problem.op.shape), f"A is {problem.op.shape[0]} x {problem.op.shape[1]}")
         return problem.solve(k, tol, which, v0, max_passes, callback)
+
+
+@functools.cache
+def _blas():
+    """The BLAS libraries under NumPy and SciPy; to look for them takes 4 ms, as much as a small problem."""
+    return ThreadpoolController().select(user_api="blas")
 
 
 class _Problem:
@@ -142,7 +151,7 @@ class _Problem:
         values = self.op.values()
         if values is None:
             rng = np.random.default_rng(self.seed)
-            values = [self.op.mul(panels.random((1, self.op.shape[1], WIDTH), rng, self.op.dtype)).ravel()]
+            values = [self.op.mul(panels.random((1, self.op.shape[1], self.op.width), rng, self.op.dtype)).ravel()]
         largest = 0.0
         for a in values:
             top = float(np.abs(a).max()) if a.size else 0.0
@@ -165,10 +174,11 @@ class _Problem:
         while isinstance(base, operators.Scaled):
             base = base.op
         entries = base.here.data.shape[0] if isinstance(base, operators.Sparse) else m * n
-        rate = 2e10 if dense else 2e9
+        rate = 4e10 if dense else 4e9
         columns = 3.5 * k + 60
-        cost = {"lanczos": 4 * entries * columns / rate + 2 * small * columns**2 / 1e10 + 1e-3 * columns / WIDTH
-                + 8 * (m + n) * k * k / 6e10}
+        # Products, orthogonalisation, calls, Ritz values at half a dozen checks, the last rotations.
+        cost = {"lanczos": 4 * entries * columns / rate + 2 * small * columns**2 / 3e10 + 1e-3 * columns / op.width
+                + 2e-9 * columns**3 + 8 * (m + n) * k * k / 4e10}
         if small * big <= DENSE_LIMIT or small <= SMALL_SIDE:
             cost["lapack"] = (6.0 * big * small**2 + 16.0 * small**3) / 1.5e10
         single = np.finfo(op.dtype).bits == 32
@@ -181,12 +191,10 @@ class _Problem:
             cost.pop("lanczos")
         return min(cost, key=cost.get)
 
-    def _start(self, v0, panels_wanted, k, work, rng):
+    def _start(self, v0, panels_wanted, work, rng):
         """Panels of the first block of V of `work`, from v0 and random vectors."""
-        n = self.op.shape[1]
-        if isinstance(v0, SVDResult):
-            v0 = v0.Vt.conj().T
-        random = panels.random((panels_wanted, work.shape[1], WIDTH), rng, work.dtype)
+        n, c = self.op.shape[1], work.width
+        random = panels.random((panels_wanted, work.shape[1], c), rng, work.dtype)
         if v0 is None:
             return random
         v0 = np.asarray(v0)
@@ -196,14 +204,14 @@ class _Problem:
         v0 = v0.astype(work.dtype)
         if not np.isfinite(v0).all():
             raise ValueError("v0 has NaN or infinite values")
-        room = panels_wanted * WIDTH
+        room = panels_wanted * c
         if v0.shape[1] > room:
             v0 = v0 @ rng.standard_normal((v0.shape[1], room)).astype(v0.dtype)
         start = panels.pack(v0)
-        if work is not self.op:
-            start = self.op.mul(start)
+        if isinstance(work, operators.Transposed):
+            start = work.tmul(start)
         for j in range(v0.shape[1]):
-            random[j // WIDTH, :, j % WIDTH] = start[j // WIDTH, :, j % WIDTH]
+            random[j // c, :, j % c] = start[j // c, :, j % c]
         return random
 
     # ---- solving ---------------------------------------------------------------------------------------------------
@@ -224,7 +232,7 @@ class _Problem:
         if solver in ("lanczos", "fewpass"):
             found = self._iterate(solver, want, v0)
             if found is not None:
-                return self._result(*found[:3], k, tol, found.missed, solver)
+                return self._result(*found[:3], k, tol, found[3], solver)
         U, s, V, missed, _ = direct.by_lapack(op, k, which)
         return self._result(U, s, V, k, tol, missed, "lapack")
 
@@ -247,38 +255,52 @@ class _Problem:
 
     def _iterate(self, solver, want, v0):
         """Found by Lanczos, or None where the basis would fill the space."""
-        op, k, rng = self.op, want.k, np.random.default_rng(self.seed)
-        work = op if op.shape[0] >= op.shape[1] else operators.Transposed(op)
+        op = self.op
+        tall = op.shape[0] >= op.shape[1]
         if isinstance(v0, SVDResult):
             v0 = v0.Vt.conj().T
-        if self.solver == "auto" and v0 is not None and np.ndim(v0) == 2 and 2 * np.shape(v0)[1] >= k:
+        if self.solver == "auto" and v0 is not None and np.ndim(v0) == 2 and 2 * np.shape(v0)[1] >= want.k:
             solver = "fewpass"
-        keep = -(-(k + WIDTH) // WIDTH)
+        # One product at the end is the certificate's, one or two before it make the vectors orthonormal.
+        want = want._replace(max_passes=want.max_passes - (2 if tall else 3))
+        found, size = None, 1.0
+        if op.dtype == np.float64 and not op.dear and want.tol >= SINGLE_TOL:
+            # Half the traffic and twice the arithmetic; what it finds is put right in double.
+            size = 2.0 ** int(np.frexp(self._scale())[1])
+            found = self._lanczos(op.single(1 / size), solver, want, v0, True)
+        if found is None:
+            size = 1.0
+            found = self._lanczos(op, solver, want, v0, False)
+        if found is None:
+            return None
+        rng = np.random.default_rng(self.seed)
+        V = found.V.astype(op.dtype, copy=False) if found.V.shape[2] == op.width else panels.repack(found.V, op.dtype)
+        if not tall:
+            V = op.tmul(V)
+        return *result.square(op, V, want.k, float(found.s[0]) * size, rng), found.missed * size
+
+    def _lanczos(self, op, solver, want, v0, give_up):
+        if op is None:
+            return None
+        k, rng = want.k, np.random.default_rng(self.seed)
+        work = op if op.shape[0] >= op.shape[1] else operators.Transposed(op)
+        c = op.width
+        keep = -(-(k + c) // c)
         if solver == "fewpass":
-            t = -(-(k + 10) // WIDTH)
-            capacity = keep + 2 * t
+            t = -(-(k + 10) // c)
+            least = most = keep + 2 * t
         else:
             # BLAS does a dense product: it wants wider blocks.
-            t = max(1, min(4 if isinstance(op, operators.Dense) else 1, keep // 2))
-            capacity = max(-(-(2 * k + 2 * WIDTH) // WIDTH), keep + 2 * t)
-        if (capacity + t + 3) * WIDTH > work.shape[1]:
+            t = max(1, min(32 // c if op.dense else 1, keep // 2))
+            least = max(-(-(2 * k + 2 * c) // c), keep + 2 * t)
+            most = -(-4 * k // c) + 8 * t
+        capacity = min(most, work.shape[1] // c - t - 3)
+        if capacity < least:
             return None
-        # One product at the end is the certificate's.
-        want = want._replace(max_passes=want.max_passes - (2 if work is op else 4))
-        start = self._start(v0, t, k, work, rng)
-        found = lanczos(work, want, start, capacity, rng, self.threads)
-        U, s, V = found.U, found.s, found.V
-        if work is not op:
-            panels.orthonormalise(U, [], rng, 1.0, self.threads)
-            U, s, V = result.square(op, U, k, s[0], rng)
-        elif not (self._orthonormal(U) and self._orthonormal(V)):
-            panels.orthonormalise(V, [], rng, 1.0, self.threads)
-            U, s, V = result.square(op, V, k, s[0], rng)
-        return Found(U, s, V, found.missed)
-
-    def _orthonormal(self, U):
-        G = panels.inner(U, U, self.threads)
-        return np.abs(G - np.eye(G.shape[0])).max() <= 256 * np.finfo(U.dtype).eps
+        found = lanczos(work, want, self._start(v0, t, work, rng), capacity, rng, self.threads, give_up)
+        if op is not self.op:
+            self.op.passes, self.op.matvecs = op.passes, op.matvecs
+        return found
 
     def _smallest(self, k, tol, max_passes, callback):
         op = self.op
@@ -296,10 +318,11 @@ class _Problem:
         if found is None:
             raise ValueError(f"which='SM': k is {k}; for a sparse A of {n} columns it must be below {n // 4}")
         # A^-1 = V S^-1 U^H: the vectors change sides, and the order turns round.
-        U, V = (panels.pack(panels.unpack(X, k)[:, ::-1]) for X in (found.V, found.U))
-        probe = panels.random((1, n, WIDTH), np.random.default_rng(self.seed), op.dtype)
+        U, s, V, missed = found
+        U, V = (panels.pack(panels.unpack(X, k)[:, ::-1]) for X in (V, U))
+        probe = panels.random((1, n, op.width), np.random.default_rng(self.seed), op.dtype)
         norm = float(panels.norms(op.mul(probe)).max()) / np.sqrt(n)
-        return self._result(U, 1 / found.s[::-1], V, k, tol, 1 / found.missed, "inverse", norm)
+        return self._result(U, 1 / s[::-1], V, k, tol, 1 / missed, "inverse", norm)
 
     def _zero(self, k, which):
         m, n = self.op.shape
@@ -314,14 +337,19 @@ class _Problem:
         residuals = result.recompute(op, U, s, V)
         size = 2.0**self.exponent
         # One side after the other: panels of one and the array of the other are never all there at once.
-        left = np.empty((op.shape[0], k), op.dtype)
-        panels.copy_out(U, left)
-        del U
         right = np.empty((k, op.shape[1]), op.dtype)
-        panels.copy_out(V, right.T)
+        panels.copy_out(V, right.T, self.threads)
+        del V
         if right.dtype.kind == "c":
             np.conj(right, out=right)
-        result.fix_signs(left, right)
+        turn = result.turns(right)
+        for v, factor in zip(right, turn):
+            if factor != 1:
+                v *= factor
+        # a b^H: the turn of v^H is undone on u.
+        U *= np.pad(turn.conj(), (0, U.shape[0] * U.shape[2] - k)).reshape(-1, 1, U.shape[2])
+        left = np.empty((op.shape[0], k), op.dtype)
+        panels.copy_out(U, left, self.threads)
         share = float(np.sum(np.square(s, dtype=np.float64)) / self.square) if self.square else np.nan
         return SVDResult(left, (s * size).astype(real), right, (residuals * size).astype(real),
                          residuals <= max(tol, 0) * (s[0] if norm is None else norm), float(missed) * size, op.passes,

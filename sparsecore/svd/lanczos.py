@@ -3,9 +3,9 @@
     A V = U B,   A^H U = V B^H + V_next S E^H       (E: the last block of columns)
 
 V is kept orthonormal against all of itself, U only against its last block: U inherits orthogonality (Simon and Zha,
-SIAM J. Sci. Comput. 21, 2000).  A full basis is rotated to its leading Ritz vectors and goes on from V_next (Baglama
-and Reichel, SIAM J. Sci. Comput. 27, 2005).  Residuals of Ritz triplets are ||S x|| with x the last block of the left
-vector of B: free.
+SIAM J. Sci. Comput. 21, 2000), so U need not be stored at all.  A full basis is rotated to its leading Ritz vectors and
+goes on from V_next (Baglama and Reichel, SIAM J. Sci. Comput. 27, 2005).  Residuals of Ritz triplets are ||S x|| with x
+the last block of the left vector of B: free.
 
 A block finds at most as many copies of a repeated singular value as it is wide.  So, at convergence, a safeguard runs
 the same recurrence in the complement of V from fresh random vectors; what it finds above the wanted values widens the
@@ -15,12 +15,10 @@ block, and the iteration goes on.
 from typing import NamedTuple
 
 import numpy as np
-from scipy.linalg import eigh
 from scipy.optimize import brentq
 from scipy.special import gammaincinv
 
 from . import panels
-from .panels import WIDTH
 
 SAFEGUARD_STEPS = 4, 10      # at least, at most
 FAILURE = 1e-6      # probability with which the bound `missed` may fail
@@ -52,113 +50,115 @@ class Wanted(NamedTuple):
         after = s[self.k] if s.shape[0] > self.k else s[-1]
         return max(min(self.tol * s[0], np.sqrt(0.1 * self.tol) * after), 2 * eps * s[0])
 
-    def settled(self, history, s):
+    def settled(self, history, s, r):
         """Do the values stand still?  In a cluster wider than its gaps small residuals do not say so.
 
-        What is still to come is taken as the last movement times rho / (1 - rho), rho the residuals' last shrinkage.
+        |s_i^2 - sigma^2| <= s_i r_i for some sigma.  Else what is still to come is taken as the last movement times
+        rho / (1 - rho), rho the residuals' last shrinkage.
         """
-        worst = history[-1][1]
-        if worst <= 0.05:
+        after = s[self.k] if s.shape[0] > self.k else s[-1]
+        if (s[: self.k] * r).max() <= self.tol * after**2 or r.max() <= 4 * np.finfo(float).eps * s[0]:
             return True
         if len(history) < 2:
             return False
-        _, before, old = history[-2]
+        worst, (_, before, old) = history[-1][1], history[-2]
         rho = min(worst / before, 0.99)
-        after = s[self.k] if s.shape[0] > self.k else s[-1]
-        return np.abs(history[-1][2] - old).max() * rho / (1 - rho) <= self.tol * after**2
+        return np.abs(history[-1][2] - old).max() * rho / (1 - rho) <= 0.5 * self.tol * after**2
 
 
 class Found(NamedTuple):
-    U: np.ndarray
+    V: np.ndarray           # panels that span the k leading right vectors
     s: np.ndarray
-    V: np.ndarray
     missed: float
 
 
-def lanczos(op, want, start, capacity, rng, threads):
-    """The leading want.k triplets of op (rows >= columns), as panels.
+def lanczos(op, want, start, capacity, rng, threads, give_up=False):
+    """The leading want.k right vectors of op (rows >= columns), as panels.
 
     start: panels of the first block of V (its number of panels is the block size); capacity: panels of a basis.
-    The bases take (m + n) * 8 * capacity values.
+    The basis takes n * capacity panel rows; of U only the last block is there, and after a restart the kept vectors,
+    which are made anew by a product: cheaper to make than to store and rotate.
+    give_up: return None where what is wanted is finer than the type's rounding.
     """
-    m, n = op.shape
+    n, c = op.shape[1], op.width
     dtype, eps = op.dtype, np.finfo(op.dtype).eps
     k, t = want.k, start.shape[0]
-    keep = -(-(k + WIDTH) // WIDTH)
-    V = panels.empty(capacity + t, n, dtype)
-    U = panels.empty(capacity, m, dtype)
+    keep = -(-(k + c) // c)
     wide = np.complex128 if dtype.kind == "c" else np.float64
-    B = np.zeros((capacity * WIDTH, capacity * WIDTH), wide)
-
+    V = panels.empty(capacity + t, n, dtype)
+    B = np.zeros((capacity * c, capacity * c), wide)
     V[:t] = start
     panels.orthonormalise(V[:t], [], rng, 1.0, threads)
-    P = op.mul(V[:t], U[:t])
-    scale = float(panels.norms(P).max())
-    R = panels.orthonormalise(P, [], rng, scale, threads, 1e-3)
-    B[: t * WIDTH, : t * WIDTH] = R
-    w = t                       # panels of the basis
-    restarted = False           # many restarts in a flat spectrum wear out what U inherits: then it is kept up too
+    kept = Q = S = None
+    w, scale = 0, 0.0           # panels of the basis; a lower bound of the norm
     history, next_check = [], keep + t
     while True:
-        Z = op.tmul(U[w - t : w], V[w : w + t])
+        P = op.mul(V[w : w + t])
+        here = slice(w * c, (w + t) * c)
+        if Q is None and kept is not None:
+            C = panels.inner(kept, P, threads)
+            panels.subtract(kept, C, P, threads)
+            B[: w * c, here] = C
+        elif Q is not None:
+            panels.subtract(Q, S.conj().T, P, threads)
+            B[(w - t) * c : w * c, here] = S.conj().T
+            # Many restarts in a flat spectrum wear out the orthogonality that U inherits.
+            panels.project([] if kept is None else [kept], P, threads)
+        if not scale:
+            scale = float(panels.norms(P).max())
+        R = panels.orthonormalise(P, [] if kept is None else [kept], rng, scale, threads, 1e-3, False)
+        B[here, here] = R
+        Q, w = P, w + t
+        Z = op.tmul(Q, V[w : w + t])
+        # What is known goes first: the projection then takes off mere rounding, and one is as good as two.  Without
+        # this the errors of V grew by |A| / |S| in every step.
+        panels.subtract(V[w - t : w], R.conj().T, Z, threads)
         panels.project([V[:w]], Z, threads)
         S = panels.orthonormalise(Z, [V[:w]], rng, scale, threads)
-        spent = op.passes + 3 >= want.max_passes
+        spent = op.passes + 2 >= want.max_passes
         full = w + t > capacity
-        if full or spent or w >= next_check:
-            X, s, Yh, r = _ritz(B[: w * WIDTH, : w * WIDTH], S, k, full or spent or want.tol < 1e-6)
-            scale = max(scale, float(s[0]))
-            stop = want.callback is not None and want.callback(Progress(op.passes, op.matvecs, s[:k], r))
-            worst = float(r.max()) / want.limit(s, eps)
-            history.append((op.passes, worst, s[:k] ** 2))
-            missed = np.inf
-            done = spent or stop or (worst <= 1 and want.settled(history, s))
-            if done:
-                if Yh is None:
-                    X, s, Yh, r = _ritz(B[: w * WIDTH, : w * WIDTH], S, k, True)
-                extra = None
-                if not (spent or stop):
-                    missed, extra = _safeguard(op, V[:w], U[:w], V[w : w + t], S, s, want, rng, scale,
-                                               threads)
-                wider = t + (0 if extra is None else extra.shape[0])
-                # Nothing more to find, or no room in the space for a wider block: then `missed` says so.
-                if extra is None or (min(keep, w) + 4 * wider + 3) * WIDTH > n:
-                    q = -(-k // WIDTH)
-                    return Found(panels.rotate(U[:w], X[:, : q * WIDTH], threads), s[:k],
-                                 panels.rotate(V[:w], Yh[: q * WIDTH].conj().T, threads), missed)
-                full = True
+        if not (full or spent or w >= next_check):
+            continue
+        T = B[: w * c, : w * c]
+        X, s, Y, r = _ritz(T, S, k, keep * c)
+        scale = max(scale, float(s[0]))
+        stop = want.callback is not None and want.callback(Progress(op.passes, op.matvecs, s[:k], r))
+        limit = want.limit(s, eps)
+        worst = float(r.max()) / limit
+        if give_up and limit < 16 * eps * s[0] and (r.max() < 64 * eps * s[0] or full):
+            return None         # what is wanted lies below the rounding of this type
+        history.append((op.passes, worst, s[:k] ** 2))
+        done = spent or stop or (worst <= 1 and want.settled(history, s, r))
+        if done and np.finfo(wide).eps * s[0] ** 2 > 0.01 * min(want.tol, 1e-3) * s[-1] ** 2:
+            X, s, Y, r = _ritz(T, S, k, keep * c, True)
+            done = spent or stop or r.max() <= want.limit(s, eps)
+        missed, extra = np.inf, None
+        if done:
+            if not (spent or stop):
+                missed, extra = _safeguard(op, V[:w], V[w : w + t], S, s, want, rng, scale, threads)
+            wider = t + (0 if extra is None else extra.shape[0])
+            # Nothing more to find, or no room in the space for a wider block: then `missed` says so.
+            if extra is None or (min(keep, w) + 4 * wider + 3) * c > n:
+                Y = _right(T, X) if Y is None else Y
+                q = -(-k // c)
+                return Found(panels.rotate(V[:w], Y[:, : q * c], threads), s[:k], missed)
+        elif not full:
             next_check = w + t * _steps_to_go(history)
-        if full:
-            if Yh is None:
-                X, s, Yh, r = _ritz(B[: w * WIDTH, : w * WIDTH], S, k, True)
-            p = min(keep, w)
-            F = S @ X[(w - t) * WIDTH : w * WIDTH, : p * WIDTH]
-            after = V[w : w + t].copy()
-            panels.rotate(V[:w], Yh[: p * WIDTH].conj().T, threads)
-            panels.rotate(U[:w], X[:, : p * WIDTH], threads)
-            if done:                     # the safeguard's find joins the block; it does not couple to what is kept
-                after = np.concatenate([after, extra])
-                F = np.concatenate([F, np.zeros((extra.shape[0] * WIDTH, F.shape[1]), F.dtype)])
-                t = after.shape[0]
-                if p + 3 * t > capacity or V.shape[0] < capacity + t:
-                    capacity = max(capacity, p + 3 * t)
-                    V, U = _grown(V, capacity + t, p), _grown(U, capacity, p)
-                    B = np.zeros((capacity * WIDTH,) * 2, wide)
-            V[p : p + t] = after
-            restarted = True
-            B[:] = 0
-            B[np.arange(p * WIDTH), np.arange(p * WIDTH)] = s[: p * WIDTH]
-            next_check, base, w = p + 2 * t, 0, p
-        else:
-            F, base = S, w - t
-        P = op.mul(V[w : w + t], U[w : w + t])
-        panels.subtract(U[base:w], F.conj().T, P, threads)
-        if restarted:
-            panels.project([U[:w]], P, threads)
-        R = panels.orthonormalise(P, [U[:w]], rng, scale, threads, 1e-3)
-        B[base * WIDTH : w * WIDTH, w * WIDTH : (w + t) * WIDTH] = F.conj().T
-        B[w * WIDTH : (w + t) * WIDTH, w * WIDTH : (w + t) * WIDTH] = R
-        w += t
+            continue
+        p, Y = min(keep, w), _right(T, X) if Y is None else Y
+        after = V[w : w + t].copy()
+        panels.rotate(V[:w], Y[:, : p * c], threads)
+        if extra is not None:           # the safeguard's find joins the block
+            after = np.concatenate([after, extra])
+            t = after.shape[0]
+            if p + 3 * t > capacity or V.shape[0] < capacity + t:
+                capacity = max(capacity, p + 3 * t)
+                V = _grown(V, capacity + t, p)
+        V[p : p + t] = after
+        kept = op.mul(V[:p])
+        B = np.zeros((capacity * c,) * 2, wide)
+        B[: p * c, : p * c] = panels.orthonormalise(kept, [], rng, scale, threads, 1e-3, False)
+        Q, w, next_check = None, p, p + 2 * t
 
 
 def _grown(V, capacity, p):
@@ -167,30 +167,40 @@ def _grown(V, capacity, p):
     return W
 
 
-def _ritz(B, S, k, fully):
-    """X, s, Yh of B and the residuals of the first k; not fully: leading values by B B^H, and no Yh."""
-    last = B.shape[0] - S.shape[1]
-    if fully:
+def _ritz(B, S, k, columns, finely=False):
+    """X, s, Y of B, its leading columns, and the residuals of the first k.
+
+    finely: by its singular value decomposition; else by the eigenvectors of B B^H, good to sqrt(eps) s_1, without Y.
+    """
+    size = B.shape[0]
+    last, columns = size - S.shape[1], min(columns, size)
+    if finely:
         X, s, Yh = np.linalg.svd(B)
+        X, s, Y = X[:, :columns], s[:columns], Yh[:columns].conj().T
     else:
-        size = B.shape[0]
-        lam, X = eigh(B @ B.conj().T, subset_by_index=[max(0, size - k - 1), size - 1], overwrite_a=True,
-                      check_finite=False)
-        s, X, Yh = np.sqrt(np.maximum(lam[::-1], 0)), X[:, ::-1], None
-    r = np.linalg.norm(S @ X[last:, :k], axis=0)
-    return X, s, Yh, r
+        # All of them by divide and conquer: no slower than the leading quarter by LAPACK's syevr.
+        lam, X = np.linalg.eigh(B @ B.conj().T)
+        s, X, Y = np.sqrt(np.maximum(lam[::-1], 0))[:columns], X[:, : -columns - 1 : -1], None
+    return X, s, Y, np.linalg.norm(S @ X[last:, :k], axis=0)
+
+
+def _right(B, X):
+    """The right vectors of B that go with the left ones, in the same order, orthonormal where values vanish too."""
+    return np.linalg.qr(B.conj().T @ X)[0]
 
 
 def _steps_to_go(history):
-    """Block steps until the next check: half of what the last two checks foretell."""
+    """Block steps until the next check, which costs half a step: half of what the last two foretell."""
     if len(history) < 2:
-        return 2
+        return 4 if history[-1][1] > 8 else 2
     (p0, a, _), (p1, b, _) = history[-2:]
     rate = np.log(max(a, 1e-300) / max(b, 1e-300)) / (p1 - p0) * 2      # a step is two passes
+    if rate <= 0:               # a value that was not there before
+        return 1
     return int(np.clip(0.5 * np.log(max(b, 1.0)) / max(rate, 1e-9), 1, 8))
 
 
-def _safeguard(op, V, U, after, last, s, want, rng, scale, threads):
+def _safeguard(op, V, after, last, s, want, rng, scale, threads):
     """(bound on what was missed, None), or (inf, panels of vectors that belong in the block).
 
     Golub-Kahan-Lanczos from random G orthogonal to V, in the complement of V.  With theta the largest Ritz value after
@@ -198,50 +208,51 @@ def _safeguard(op, V, U, after, last, s, want, rng, scale, threads):
         cosh((2q - 2) x) sinh(x) < ||G|| / ||g||,   cosh(x) = sigma / theta,
     g the component of G on its vector, ||g||^2 chi-squared with as many degrees of freedom as G has columns.
     """
-    n = V.shape[1]
-    room = min(SAFEGUARD_STEPS[1], (n - (V.shape[0] + after.shape[0]) * WIDTH) // WIDTH - 1)
+    n, c = V.shape[1:]
+    room = min(SAFEGUARD_STEPS[1], (n - (V.shape[0] + after.shape[0]) * c) // c - 1)
     k = want.k
     following = float(s[k]) if s.shape[0] > k else 0.0
     if room < 1:
         return max(following, float(s[-1])), None
     G = panels.empty(room, n, V.dtype)
-    G[:1] = panels.random((1, n, WIDTH), rng, V.dtype)
-    T = np.zeros((room * WIDTH,) * 2, np.complex128 if V.dtype.kind == "c" else np.float64)
+    G[:1] = panels.random((1, n, c), rng, V.dtype)
+    T = np.zeros((room * c,) * 2, np.complex128 if V.dtype.kind == "c" else np.float64)
     panels.project([V], G[:1], threads)
     panels.orthonormalise(G[:1], [V], rng, 1.0, threads)
     S, Q = None, None
     for q in range(1, room + 1):
-        here, there = slice((q - 1) * WIDTH, q * WIDTH), slice((q - 2) * WIDTH, (q - 1) * WIDTH)
+        here, there = slice((q - 1) * c, q * c), slice((q - 2) * c, (q - 1) * c)
         P = op.mul(G[q - 1 : q])
         if q > 1:
             panels.subtract(Q, S.conj().T, P, threads)
             T[there, here] = S.conj().T
-        R = panels.orthonormalise(P, [U], rng, scale, threads, 1e-3)
+        R = panels.orthonormalise(P, [], rng, scale, threads, 1e-3, False)
         T[here, here] = R
         Q = P
         if q == room:
             break
         Z = op.tmul(Q, G[q : q + 1])
+        panels.subtract(G[q - 1 : q], R.conj().T, Z, threads)
         bases = [V, G[:q]]
         panels.project(bases, Z, threads)
         S = panels.orthonormalise(Z, bases, rng, scale, threads)
         if q >= SAFEGUARD_STEPS[0]:
-            X, theta, _ = np.linalg.svd(T[: q * WIDTH, : q * WIDTH])
+            X, theta, _ = np.linalg.svd(T[: q * c, : q * c])
             # Decided: the largest value, even with what its residual leaves open, is none of the wanted.
             if theta[0] ** 2 + np.linalg.norm(S @ X[here, 0]) ** 2 <= s[k - 1] ** 2:
                 break
     G = G[:q]
-    _, theta, Yh = np.linalg.svd(T[: q * WIDTH, : q * WIDTH])
+    _, theta, Yh = np.linalg.svd(T[: q * c, : q * c])
     above = theta**2 > s[k - 1] ** 2 + 0.5 * want.tol * following**2 + 100 * np.finfo(V.dtype).eps * s[0] ** 2
     if above[0]:
-        more = -(-int(above.sum()) // WIDTH)
-        extra = panels.rotate(G, Yh[: more * WIDTH].conj().T, threads).copy()
+        more = -(-int(above.sum()) // c)
+        extra = panels.rotate(G, Yh[: more * c].conj().T, threads).copy()
         panels.project([V, after], extra, threads)
         panels.orthonormalise(extra, [V, after], rng, 1.0, threads)
         return np.inf, extra
     degrees = 2 if V.dtype.kind == "c" else 1
     longest = degrees * n + 7 * np.sqrt(2 * degrees * n)
-    ratio = np.sqrt(longest / (2 * gammaincinv(degrees * WIDTH / 2, FAILURE)))
+    ratio = np.sqrt(longest / (2 * gammaincinv(degrees * c / 2, FAILURE)))
     x = brentq(lambda x: np.cosh((2 * q - 2) * x) * np.sinh(x) - ratio, 0, np.arcsinh(ratio) + 1e-9)
     # Beside the complement, what is in V but not wanted: it is coupled to the complement by S.
     tau, coupled = float(theta[0]) * np.cosh(x), following * float(np.linalg.norm(last, 2))

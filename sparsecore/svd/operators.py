@@ -1,12 +1,13 @@
 """The matrix as the solvers see it: products of A and of A^H with panels, and little else."""
 
+import copy
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import scipy.sparse as sp
 
 from .. import _args, _core
-from .panels import SERIAL, WIDTH, empty, inner, pack, subtract, unpack
+from .panels import SERIAL, empty, inner, pack, subtract, unpack, width
 
 # Values in a chunk of rows of a dense matrix, and entries in a block of rows of a matrix on disk.
 DENSE_CHUNK = 1 << 19
@@ -44,23 +45,34 @@ class Operator:
     """A (m x n): mul gives A X, tmul A^H Y, on panels; counts passes over A and columns multiplied."""
 
     dear = False      # a pass costs much more than its arithmetic: use wide blocks
+    dense = False     # BLAS does the products
 
     def __init__(self, shape, dtype, threads):
         self.shape, self.dtype, self.threads = tuple(shape), np.dtype(dtype), threads
+        self.width = width(dtype)
         self.passes = self.matvecs = 0
 
     def values(self):
         """The values of A as an iterator of one-dimensional arrays, or None where that would cost a pass."""
         return None
 
+    def single(self, factor):
+        """factor A in float32, A in float64; None where there is none."""
+        return None
+
+    def _narrowed(self, **fields):
+        narrow = copy.copy(self)
+        narrow.__dict__.update(fields, dtype=np.dtype(np.float32), width=width(np.float32))
+        return narrow
+
     def mul(self, X, out=None):
         self.passes += 1
-        self.matvecs += X.shape[0] * WIDTH
+        self.matvecs += X.shape[0] * X.shape[2]
         return self._mul(X, out)
 
     def tmul(self, Y, out=None, passes=1):
         self.passes += passes
-        self.matvecs += Y.shape[0] * WIDTH
+        self.matvecs += Y.shape[0] * Y.shape[2]
         return self._tmul(Y, out)
 
 
@@ -69,7 +81,7 @@ class Transposed(Operator):
 
     def __init__(self, op):
         self.op, self.shape, self.dtype, self.threads = op, op.shape[::-1], op.dtype, op.threads
-        self.dear, self.values = op.dear, op.values
+        self.dear, self.dense, self.values, self.width = op.dear, op.dense, op.values, op.width
         self.mul, self.tmul = op.tmul, op.mul
 
     passes = property(lambda self: self.op.passes)
@@ -115,10 +127,18 @@ class Sparse(Operator):
             flipped = _args.rows(A.tocsc() if A.format == "csr" else A.tocsr())
             other = flipped
         self.forward, self.back = (other, R) if R.transposed else (R, other)
-        self.team = threads if R.data.shape[0] * WIDTH >= SERIAL else 1
+        self.team = threads if R.data.shape[0] * self.width >= SERIAL else 1
 
     def values(self):
         return cut(self.here.data)
+
+    def single(self, factor):
+        here = self.here._replace(data=np.multiply(self.here.data, factor, dtype=np.float64).astype(np.float32))
+        other = self.forward if self.back is self.here else self.back
+        if other is not None:
+            other = other._replace(data=np.multiply(other.data, factor, dtype=np.float64).astype(np.float32))
+        forward, back = (other, here) if self.back is self.here else (here, other)
+        return self._narrowed(here=here, forward=forward, back=back)
 
     def _product(self, M, X, rows, flip, out):
         Y = empty(X.shape[0], rows, self.dtype) if out is None else out
@@ -141,6 +161,8 @@ class Sparse(Operator):
 class Dense(Operator):
     """A dense array of any strides, by chunks of rows that each run on one thread of BLAS."""
 
+    dense = True
+
     def __init__(self, A, dtype, threads):
         super().__init__(A.shape, dtype, threads)
         self.A = A.astype(dtype, copy=False)
@@ -151,6 +173,12 @@ class Dense(Operator):
     def values(self):
         for c in self.cuts:
             yield from cut(self.A[c].ravel(order="K"))
+
+    def single(self, factor):
+        A = np.empty_like(self.A, dtype=np.float32)
+        for c in self.cuts:
+            np.multiply(self.A[c], factor, out=A[c], casting="same_kind")
+        return self._narrowed(A=A)
 
     def _each(self, work):
         if self.threads == 1 or len(self.cuts) == 1:
@@ -215,7 +243,7 @@ class Blocks(Operator):
         return Y
 
     def _tmul(self, Y, out=None):
-        Z = np.zeros((Y.shape[0], self.shape[1], WIDTH), self.dtype)
+        Z = np.zeros((Y.shape[0], self.shape[1], self.width), self.dtype)
         for r, op in self.blocks():
             Z += op._tmul(np.ascontiguousarray(Y[:, r : r + op.shape[0]]))
         return into(out, Z)
@@ -286,12 +314,26 @@ class Scaled(Operator):
         m = left.shape[0] if isinstance(left, Operator) else op.shape[0]
         n = right.shape[1] if isinstance(right, Operator) else op.shape[1]
         super().__init__((m, n), op.dtype, op.threads)
-        self.dear = op.dear
+        self.dear, self.dense = op.dear, op.dense
         self.squeeze = None
         self.centre = None if centre is None else tuple(pack(c[:, None].astype(op.dtype)) for c in centre)
 
     def values(self):
         return self.op.values() if self.left is None and self.right is None and self.centre is None else None
+
+    def single(self, factor):
+        sides = [None if D is None else D.single(1.0) if isinstance(D, Operator) else D.astype(np.float32)
+                 for D in (self.left, self.right)]
+        factor *= 1.0 if self.squeeze is None else float(self.squeeze)
+        op = self.op.single(factor)
+        if op is None or any(D is not None and d is None for D, d in zip((self.left, self.right), sides)):
+            return None
+        centre = None
+        if self.centre is not None:     # one of the two is all ones
+            a, b = (c[0, :, :1] for c in self.centre)
+            a, b = (a * factor, b) if np.all(b == 1) else (a, b * factor)
+            centre = tuple(pack(np.ascontiguousarray(c, dtype=np.float32)) for c in (a, b))
+        return self._narrowed(op=op, left=sides[0], right=sides[1], centre=centre, squeeze=None)
 
     @staticmethod
     def _side(D, X, back):

@@ -1,15 +1,14 @@
-"""Tall matrices in panels of 8 columns: arrays of shape (panels, rows, 8).
+"""Tall matrices in panels of w columns: arrays of shape (panels, rows, w), w = 16 for float32, else 8.
 
-A block of 8 vectors is then one contiguous stream, for the sparse product as for the update against a basis.  Real
-types run in C; complex ones through BLAS by fixed chunks of rows (the caller holds BLAS to one thread).  Small matrices
-are ordinary 2-D arrays here.
+A block of w vectors is then one contiguous stream, for the sparse product as for the update against a basis, and a row
+of it one line of 64 bytes (real types).  Real types run in C; complex ones through BLAS by fixed chunks of rows (the
+caller holds BLAS to one thread).  Small matrices are ordinary 2-D arrays here.
 """
 
 import numpy as np
 
 from .. import _core
 
-WIDTH = 8
 CHUNK = 4096
 SERIAL = 1 << 20
 
@@ -19,31 +18,48 @@ def _team(threads, work):
     return threads if work >= SERIAL else 1
 
 
+def width(dtype):
+    """Columns of a panel."""
+    return 16 if np.dtype(dtype) == np.float32 else 8
+
+
 def empty(panels, rows, dtype):
-    return np.empty((panels, rows, WIDTH), dtype)
+    return np.empty((panels, rows, width(dtype)), dtype)
 
 
 def pack(X):
     """A tall (rows, columns) array as panels, zero-padded to whole ones."""
     rows, columns = X.shape
-    P = np.zeros((-(-columns // WIDTH), rows, WIDTH), X.dtype)
+    w = width(X.dtype)
+    P = np.zeros((-(-columns // w), rows, w), X.dtype)
     for p in range(P.shape[0]):
-        part = X[:, p * WIDTH : (p + 1) * WIDTH]
+        part = X[:, p * w : (p + 1) * w]
         P[p, :, : part.shape[1]] = part
     return P
 
 
 def unpack(P, columns=None):
     """Panels as a C-ordered (rows, columns) array."""
-    columns = P.shape[0] * WIDTH if columns is None else columns
-    if P.shape[0] == 1 and columns == WIDTH:
+    columns = P.shape[0] * P.shape[2] if columns is None else columns
+    if P.shape[0] == 1 and columns == P.shape[2]:
         return P[0]
     return np.ascontiguousarray(P.transpose(1, 0, 2).reshape(P.shape[1], -1)[:, :columns])
 
 
+def repack(P, dtype):
+    """Panels of another type, whose panels have another width (one divides the other)."""
+    w, (q, rows, c) = width(dtype), P.shape
+    if w < c:
+        out = np.empty((q * (c // w), rows, w), dtype)
+        for j in range(c // w):
+            out[j :: c // w] = P[:, :, j * w : (j + 1) * w]
+        return out
+    return pack(unpack(P).astype(dtype))
+
+
 def _small(C, dtype):
-    """A small (8p, 8q) matrix in panels."""
-    return np.ascontiguousarray(C.reshape(C.shape[0], -1, WIDTH).transpose(1, 0, 2), dtype=dtype)
+    """A small (w p, w q) matrix in panels."""
+    return np.ascontiguousarray(C.reshape(C.shape[0], -1, width(dtype)).transpose(1, 0, 2), dtype=dtype)
 
 
 def _chunks(V):
@@ -52,12 +68,15 @@ def _chunks(V):
 
 
 def inner(V, W, threads):
-    """V^H W, of shape (8 panels of V, 8 panels of W)."""
-    p, q = V.shape[0] * WIDTH, W.shape[0] * WIDTH
+    """V^H W, of shape (w panels of V, w panels of W)."""
+    w = V.shape[2]
+    p, q = V.shape[0] * w, W.shape[0] * w
     if V.dtype.kind != "c":
-        C = np.empty((W.shape[0], p, WIDTH), V.dtype)
-        _core.panels_inner(V, W, C, _team(threads, V.size * q))
-        return C.transpose(1, 0, 2).reshape(p, q)
+        C = np.empty((W.shape[0], p, w), V.dtype)
+        same = V is W
+        _core.panels_inner(V, W, C, same, _team(threads, V.size * q))
+        C = C.transpose(1, 0, 2).reshape(p, q)
+        return np.triu(C) + np.triu(C, 1).T if same else C
     C = np.zeros((p, q), V.dtype)
     for i in _chunks(V):
         C += unpack(V[:, i]).conj().T @ unpack(W[:, i])
@@ -67,7 +86,7 @@ def inner(V, W, threads):
 def subtract(V, C, W, threads):
     """W -= V C, in place."""
     if V.dtype.kind != "c":
-        _core.panels_subtract(V, _small(C, V.dtype), W, _team(threads, V.size * W.shape[0] * WIDTH))
+        _core.panels_subtract(V, _small(C, V.dtype), W, _team(threads, V.size * W.shape[0] * W.shape[2]))
         return
     for i in _chunks(V):
         W[:, i] -= pack(unpack(V[:, i]) @ C)
@@ -75,27 +94,32 @@ def subtract(V, C, W, threads):
 
 def rotate(V, Q, threads):
     """The first panels of V become V Q, in place; returns that part of V."""
-    q = Q.shape[1] // WIDTH
-    rows = V.shape[1]
+    rows, w = V.shape[1:]
+    q = Q.shape[1] // w
     if V.dtype.kind != "c":
         team = _team(threads, V.size * Q.shape[1])
-        _core.panels_rotate(V, _small(Q, V.dtype), V, Q.shape[1], (WIDTH, rows * WIDTH, 1), team)
+        _core.panels_rotate(V, _small(Q, V.dtype), V, Q.shape[1], (w, rows * w, 1), team)
     else:
         for i in _chunks(V):
             V[:q, i] = pack(unpack(V[:, i]) @ Q)
     return V[:q]
 
 
-def copy_out(P, out):
+def copy_out(P, out, threads):
     """out[:, :] = the first columns of P; out any (rows, columns) array."""
+    rows, w = P.shape[1:]
+    if P.dtype.kind != "c" and out.flags.aligned:
+        row, column = (stride // out.itemsize for stride in out.strides)
+        _core.panels_copy(P, out, out.shape[1], (row, w * column, column), _team(threads, P.size))
+        return
     for p in range(P.shape[0]):
-        part = out[:, p * WIDTH : (p + 1) * WIDTH]
+        part = out[:, p * w : (p + 1) * w]
         part[:] = P[p, :, : part.shape[1]]
 
 
 def norms(W):
     """Euclidean norms of the columns, summed in double by fixed chunks."""
-    total = np.zeros((W.shape[0], WIDTH))
+    total = np.zeros((W.shape[0], W.shape[2]))
     for i in _chunks(W):
         part = W[:, i]
         if part.dtype.kind == "c":
@@ -107,43 +131,46 @@ def norms(W):
 
 
 def random(shape, rng, dtype):
-    """Standard normal panels, the same values for every precision up to rounding."""
+    """Standard normal panels."""
+    if dtype == np.float32:
+        return rng.standard_normal(shape, np.float32)
     X = rng.standard_normal(shape)
     if np.dtype(dtype).kind == "c":
         X = X + 1j * rng.standard_normal(shape)
     return X.astype(dtype, copy=False)
 
 
-def orthonormalise(W, bases, rng, scale, threads, slack=1e-2):
+def orthonormalise(W, bases, rng, scale, threads, slack=1e-2, fill=True):
     """W = Q R in place of W: Q orthonormal; returns R.
 
     By the scaled Gram matrix and its eigenvectors (SVQB; Stathopoulos and Wu, SIAM J. Sci. Comput. 23, 2002), repeated
     until orthonormal.  W must come orthogonal to the bases up to rounding at `scale` (the norm of A).  Where it has
     shrunk below slack * scale the result is orthogonalised against the bases once more; directions that are nothing
-    but rounding are replaced by random ones orthogonal to the bases, which R ignores.
+    but rounding are replaced by random ones orthogonal to the bases, or by zeros (fill=False), which R ignores.
     """
     eps = np.finfo(W.dtype).eps
     wide = np.complex128 if W.dtype.kind == "c" else np.float64
-    s = W.shape[0] * WIDTH
+    w = W.shape[2]
+    s = W.shape[0] * w
     R = np.eye(s, dtype=wide)
     for attempt in range(8):
         G = inner(W, W, threads).astype(wide)
         d = np.sqrt(np.abs(np.diag(G).real))
-        if attempt and np.abs(G - np.eye(s)).max() <= 32 * eps:
-            break
         # What column j stands for in the W that came is its norm times the norm of its row of R.
-        dead = d * np.linalg.norm(R, axis=1) <= 4 * eps * scale
+        size = np.linalg.norm(R, axis=1)
+        dead = d * size <= 4 * eps * scale
+        gone = dead if not fill else np.zeros(s, bool)
+        if attempt and np.abs(G - np.diag(1.0 - gone)).max() <= 32 * eps and not (dead & (size > 0) & ~gone).any():
+            break
         if dead.any():
             R[dead] = 0
             for j in np.flatnonzero(dead):
-                W[j // WIDTH, :, j % WIDTH] = random(W.shape[1], rng, W.dtype)
+                W[j // w, :, j % w] = random(W.shape[1], rng, W.dtype) if fill else 0
             project(bases, W, threads)
             G = inner(W, W, threads).astype(wide)
             d = np.sqrt(np.abs(np.diag(G).real))
         d[d == 0] = 1
-        lam, E = np.linalg.eigh(G / d[:, None] / d)
-        usable = np.maximum(lam, 16 * s * eps)
-        root = np.sqrt(usable)
+        lam, E, root = _roots(G, d, eps)
         rotate(W, (E / root) / d[:, None], threads)
         R = (root[:, None] * E.conj().T) * d @ R
         cancelled = attempt == 0 and root.min() * d.min() < slack * scale
@@ -152,6 +179,25 @@ def orthonormalise(W, bases, rng, scale, threads, slack=1e-2):
         elif attempt == 0 and lam.min() > 0.05:
             break
     return R
+
+
+def _roots(G, d, eps):
+    """Eigenvalues and -vectors of the Gram matrix with columns scaled by 1 / d, and roots of the usable ones."""
+    lam, E = np.linalg.eigh(G / d[:, None] / d)
+    return lam, E, np.sqrt(np.maximum(lam, 16 * G.shape[0] * eps))
+
+
+def symmetric(W, threads):
+    """T, R with W T orthonormal, W = (W T) R, by one Gram matrix; None where its condition does not allow that."""
+    eps = np.finfo(W.dtype).eps
+    G = inner(W, W, threads).astype(np.complex128 if W.dtype.kind == "c" else np.float64)
+    d = np.sqrt(np.abs(np.diag(G).real))
+    if not d.min() > 16 * eps * d.max():
+        return None
+    lam, E, root = _roots(G, d, eps)
+    if lam.min() < 0.3:
+        return None
+    return (E / root) / d[:, None], (root[:, None] * E.conj().T) * d
 
 
 def project(bases, W, threads):

@@ -6,7 +6,6 @@ import numpy as np
 
 from . import panels
 from .operators import Operator
-from .panels import WIDTH
 
 
 @dataclass
@@ -77,49 +76,49 @@ class SVDResult:
         return X if self._center is None else X + self._center[None, :]
 
 
-def fix_signs(U, Vt):
-    """In every row of Vt the entry of largest magnitude (the first of equals) becomes real and positive."""
-    for i in range(Vt.shape[0]):
-        top = Vt[i, np.argmax(np.abs(Vt[i]))]
-        if Vt.dtype.kind == "c":
-            if top != 0:
-                turn = (abs(top) / top).astype(Vt.dtype)
-                Vt[i] *= turn
-                # a b^H: the turn of v^H is undone on u
-                U[:, i] *= turn.conj()
-        elif top < 0:
-            # Not np.negative(..., out=...): on strided columns, in place, NumPy 2.4 gets it wrong (AVX-512).
-            Vt[i] *= -1
-            U[:, i] *= -1
+def turns(Vt):
+    """Factors that make the entry of largest magnitude (the first of equals) of every row real and positive."""
+    top = np.array([v[np.argmax(np.abs(v))] for v in Vt], Vt.dtype)
+    top[top == 0] = 1
+    return (np.abs(top) / top).astype(Vt.dtype)
 
 
 def square(op: Operator, V, k, scale, rng):
-    """Triplets from orthonormal panels V that span the right vectors: A V = U S exactly, by one pass.
+    """Triplets from panels V that span the right vectors: A V = U S exactly, by one pass.
 
     Returns U, s, V as panels of the leading k (rounded up to whole panels), all orthonormal.
     """
+    threads, c = op.threads, V.shape[2]
+    straight = panels.symmetric(V, threads)
+    if straight is None:
+        panels.orthonormalise(V, [], rng, float(panels.norms(V).max()), threads)
+        straight = (np.eye(V.shape[0] * c),) * 2
     W = op.mul(V)
-    R = panels.orthonormalise(W, [W[:0]], rng, scale, op.threads)
-    X, s, Yh = np.linalg.svd(R)
-    q = -(-k // WIDTH) * WIDTH
-    U = panels.rotate(W, X[:, :q], op.threads)
-    V = panels.rotate(V, Yh[:q].conj().T, op.threads)
+    # Ritz vectors have products that are nearly orthogonal: then one rotation orthonormalises and turns.
+    whole = panels.symmetric(W, threads)
+    if whole is None:
+        R = panels.orthonormalise(W, [W[:0]], rng, scale, threads)
+        whole = np.eye(W.shape[0] * c), R
+    X, s, Yh = np.linalg.svd(whole[1] @ straight[0])
+    q = -(-k // c) * c
+    U = panels.rotate(W, whole[0] @ X[:, :q], threads)
+    V = panels.rotate(V, straight[0] @ Yh[:q].conj().T, threads)
     return U, s[:k], V
 
 
 def recompute(op: Operator, U, s, V):
     """||A^H u - s v|| of triplets in panels, a few panels at a time, with an allowance for rounding."""
-    k = s.shape[0]
+    k, c = s.shape[0], U.shape[2]
     eps = np.finfo(op.dtype).eps
-    out = np.zeros(U.shape[0] * WIDTH)
-    weights = np.zeros(U.shape[0] * WIDTH)
+    out = np.zeros(U.shape[0] * c)
+    weights = np.zeros(U.shape[0] * c)
     weights[:k] = s
-    step = U.shape[0] if op.dear else 1
+    step = U.shape[0] if op.dear or op.dense else 1
     for p in range(0, U.shape[0], step):
         Z = op.tmul(np.ascontiguousarray(U[p : p + step]), passes=int(p == 0))
-        S = np.diag(weights[p * WIDTH : (p + step) * WIDTH])
+        S = np.diag(weights[p * c : (p + step) * c])
         for i in range(Z.shape[0]):
-            own = slice(i * WIDTH, (i + 1) * WIDTH)
+            own = slice(i * c, (i + 1) * c)
             panels.subtract(V[p + i : p + i + 1], S[own, own].astype(op.dtype), Z[i : i + 1], op.threads)
-        out[p * WIDTH : (p + step) * WIDTH] = panels.norms(Z)
+        out[p * c : (p + step) * c] = panels.norms(Z)
     return out[:k] + 4 * eps * (s[0] if k else 0)
