@@ -11,4 +11,10 @@ void *sc_resize(void *p, int64_t n, size_t size);   /* NULL, and p as it was, wh
 void sc_free(void *p);
 void sc_give(void *p);                     /* p now belongs to a caller who frees it with free() */
 
+/* Memory of large results, which a later result takes over (keep.c).  Of any content; NULL when there is none. */
+#define SC_KEEP_LEAST ((size_t)1 << 20)
+void *sc_keep_alloc(size_t bytes);
+void *sc_keep_resize(void *p, size_t bytes);    /* shrinking never moves, and gives nothing back */
+void sc_keep_free(void *p);
+
 #endif

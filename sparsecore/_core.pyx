@@ -152,6 +152,7 @@ def isa_choose(name):
 
 # ---- the operations, one file per family ---------------------------------------------------------------------------
 
+include "bindings/memory.pxi"
 include "bindings/structure.pxi"
 include "bindings/elementwise.pxi"
 include "bindings/products.pxi"

@@ -9,7 +9,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from . import _args, _core, _threads
-from .ops import products
+from .ops import large, products
 
 __all__ = ["NM", "Bitmask"]
 
@@ -37,7 +37,7 @@ class _Storage:
 
     def tocsr(self, *, threads=None):
         """The matrix as a canonical csr_array; stored zeros stay."""
-        columns = np.empty(self.nnz, np.int32)
+        columns = large.empty(self.nnz, np.int32)
         _core.storage_columns(self._view(), columns, _threads.resolve(threads, self.nnz))
         indptr = self._indptr()
         if self.nnz <= INT32_MAX:
@@ -78,7 +78,7 @@ class _Storage:
         shape = (m, *X.shape[1:])
         if out is not None:
             _args.check_out(out, shape, dtype, (X, self.data))
-        y = np.empty(shape, compute)
+        y = large.empty(shape, compute)
         if y.size:
             x = np.ascontiguousarray(X, compute)
             _core.storage_matmul(self._view(), x if X.ndim == 2 else x[:, None], y if X.ndim == 2 else y[:, None],
@@ -169,7 +169,7 @@ class Bitmask(_Storage):
     def _selected(cls, W, count, kind, threads, **rule):
         """What a rule selects, `count` elements, from a 2-D array in one read."""
         words, indptr = np.zeros((W.shape[0], (W.shape[1] + 63) // 64), np.uint64), np.zeros(W.shape[0] + 1, np.int64)
-        data = np.empty(count, W.dtype)
+        data = large.empty(count, W.dtype)
         if W.size:
             _core.select(W, kind, words=words, indptr=indptr, data=data, threads=_threads.resolve(threads, W.size),
                          **rule)
@@ -265,7 +265,8 @@ class NM(_Storage):
         full, rest = divmod(n, group)
         per_row, bits = full * keep - (-keep * rest // group), next(b for b in (1, 2, 4, 8) if group <= 1 << b)
         words, indptr = np.zeros((m, (n + 63) // 64), np.uint64), np.zeros(m + 1, np.int64)
-        S = cls((m, n), keep, group, np.zeros((m, (per_row * bits + 7) // 8), np.uint8), np.empty(m * per_row, W.dtype))
+        positions = np.zeros((m, (per_row * bits + 7) // 8), np.uint8)
+        S = cls((m, n), keep, group, positions, large.empty(m * per_row, W.dtype))
         if W.size:
             t = _threads.resolve(threads, W.size)
             rule = {"keep": keep, "group": group} if group <= n else {"keep": per_row, "group": n}

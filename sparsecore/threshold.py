@@ -11,7 +11,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from . import _args, _core, _threads
-from .ops import compact
+from .ops import compact, large
 
 __all__ = ["apply_mask", "block_mask", "kth_magnitude", "nm_mask", "threshold", "topk", "topk_mask"]
 
@@ -177,7 +177,7 @@ def _keep_entries(A, keep):
 
 def _mask_of(v, key, ties, threads):
     """(mask, ties taken) of an array of comparable values."""
-    mask = np.empty(v.shape, bool)
+    mask = large.empty(v.shape, bool)
     if not v.size:
         return mask, 0
     _, tied = _core.select(_row_major(v), _core.RANKED, key=key, ties=ties, mask=mask, threads=threads)[1:]
@@ -321,7 +321,7 @@ def _mask_by_slice(S, A, v, k, axis, threads):
     k = _args.count(k, "k", 0, v.shape[at], f"S has {v.shape[at]} along axis {at}")
     t = _threads.resolve(threads, v.size)
     moved = np.moveaxis(v, at, -1)
-    mask = np.empty(moved.shape, bool)
+    mask = large.empty(moved.shape, bool)
     if v.size:
         status = _core.select(_plane(moved), _core.ROWS, keep=k, mask=mask, threads=t)[0]
         if status == _core.IS_NAN:
@@ -423,7 +423,7 @@ def threshold(W, tau, *, threads=None):
         v = _comparable(A.data, "W")
         if not v.size:
             return _keep_entries(A, np.zeros(0, bool))
-        mask = np.empty(v.shape, bool)
+        mask = large.empty(v.shape, bool)
         status = _core.select(v.reshape(1, -1), _core.AT_LEAST, key=_key_from(tau, v.dtype), mask=mask,
                               threads=_threads.resolve(threads, v.size))[0]
         if status == _core.IS_NAN:
@@ -435,7 +435,7 @@ def threshold(W, tau, *, threads=None):
     v = _comparable(W, "W")
     key, t = _key_from(tau, v.dtype), _threads.resolve(threads, v.size)
     if v.dtype != W.dtype:
-        mask = np.empty(v.shape, bool)
+        mask = large.empty(v.shape, bool)
         if v.size:
             _select(v, _core.AT_LEAST, "W", key=key, mask=mask, threads=t)
         return apply_mask(W, mask, threads=t)
@@ -535,7 +535,7 @@ def nm_mask(S, *, keep, group, axis=-1, threads=None):
     if v.ndim == 0:
         raise ValueError("S must have at least 1 dimension")
     moved = np.moveaxis(v, at, -1)
-    mask = np.empty(moved.shape, bool)
+    mask = large.empty(moved.shape, bool)
     if v.size:
         n = v.shape[at]
         if group > n:       # one ragged group

@@ -4,6 +4,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from .. import _args, _core
+from . import large
 
 __all__ = []
 
@@ -30,13 +31,12 @@ def to_csr(W, kind, room, **rule):
     m, n = W.shape
     for _ in range(2):
         index = np.int64 if max(room, n) > INT32_MAX else np.int32
-        indptr, indices, data = np.empty(m + 1, index), np.empty(room, index), np.empty(room, W.dtype)
+        indptr, indices, data = np.empty(m + 1, index), large.empty(room, index), large.empty(room, W.dtype)
         status, count, tied = _core.select(W, kind, indptr=indptr, indices=indices, data=data, **rule)
         if status == _core.IS_NAN:
             break
         if count <= room:
             if count < room:
-                # Gives back what was never touched; a slice would hold on to all of it.
                 indices.resize(count, refcheck=False)
                 data.resize(count, refcheck=False)
             if index is np.int64 and max(count, n) <= INT32_MAX:

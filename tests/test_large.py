@@ -1,0 +1,81 @@
+"""Memory of large results that later results take over."""
+
+import os
+import threading
+
+import numpy as np
+import pytest
+
+from sparsecore import _core
+from sparsecore.ops import large
+
+pytestmark = pytest.mark.skipif(_core.live_blocks() >= 0, reason="a build whose allocations fail on purpose")
+
+
+def test_memory_given_back_is_taken_by_the_next_result():
+    a = large.empty((1024, 3000), np.float32)
+    assert a.flags.owndata and a.flags.c_contiguous and a.shape == (1024, 3000)
+    a[:] = 7
+    place = a.ctypes.data
+    del a
+    b = large.empty(1024 * 2900, np.float32)
+    assert b.ctypes.data == place and b.ctypes.data % 64 == 0
+    c = large.empty((1024, 3000), np.float32)
+    assert not np.shares_memory(b, c)
+
+
+def test_an_array_shrinks_in_place_and_grows_with_its_values():
+    a = large.empty(1 << 20, np.int32)
+    a[:] = np.arange(1 << 20)
+    place = a.ctypes.data
+    a.resize(1000, refcheck=False)
+    assert a.ctypes.data == place and (a == np.arange(1000)).all()
+    a.resize(1 << 22, refcheck=False)
+    assert (a[:1000] == np.arange(1000)).all() and not a[1 << 20 :].any()
+
+
+def test_small_and_absurd_sizes():
+    assert large.empty((0, 5), np.float64).shape == (0, 5)
+    assert large.empty((3,), bool, "F").size == 3
+    with pytest.raises(MemoryError):
+        large.empty(1 << 59, np.uint8)
+
+
+def churn(seed, failures):
+    rng = np.random.default_rng(seed)
+    held = []
+    for i in range(60):
+        a = large.empty(int(rng.integers(1 << 20, 6 << 20)), np.uint8)
+        a[:] = value = (seed * 31 + i) % 251
+        held.append((a, value))
+        if len(held) > 3:
+            b, value = held.pop(int(rng.integers(len(held))))
+            if not (b == value).all():
+                failures.append((seed, i))
+    del held
+
+
+def test_no_two_live_arrays_share_memory_in_any_number_of_threads():
+    failures = []
+    threads = [threading.Thread(target=churn, args=(seed, failures)) for seed in range(6)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    assert not failures
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_a_forked_child_has_its_own(rng):
+    kept = large.empty(2 << 20, np.uint8)
+    kept[:] = 5
+    del kept
+    child = os.fork()
+    if child == 0:
+        a = large.empty(2 << 20, np.uint8)
+        a[:] = 9
+        os._exit(int(not (a == 9).all()))
+    b = large.empty(2 << 20, np.uint8)
+    b[:] = 3
+    assert os.waitpid(child, 0)[1] == 0 and (b == 3).all()
