@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -254,6 +255,8 @@ def large():
     for dtype in (np.float16, np.float32, np.float64):
         for pattern in PATTERNS:
             yield make(rng, (151, 1003), dtype, pattern)
+        # Long runs of one value: a sample of neighbours knows less than it thinks, and its bracket misses.
+        yield np.roll(np.repeat(make(rng, 151, dtype), 1003), 500).reshape(151, 1003)
 
 
 @pytest.mark.parametrize("isa", ["base", "avx2", "avx512"])
@@ -279,6 +282,8 @@ def check_large():
                 assert (sc.topk_mask(W, k, threads=threads) == want).all()
                 same_csr(sc.topk(W, k, threads=threads), W, want)
             assert (sc.topk_mask(np.asfortranarray(W), k) == want).all()
+            layers = sc.topk_mask([W[:60], W[60:61, :7], W[60:61, 7:], W[61:].ravel()], k, threads=1 + i)
+            assert (np.concatenate([m.ravel() for m in layers]) == want.ravel()).all()
         want = np.zeros(W.shape, bool)
         np.put_along_axis(want, rows[:, :100], True, axis=1)
         same_csr(sc.topk(W, 100, axis=1, threads=3), W, want)
@@ -288,6 +293,39 @@ def check_large():
         want = np.zeros(groups.shape, bool)
         np.put_along_axis(want, np.argsort(-np.abs(groups), axis=2, kind="stable")[..., :2], True, axis=2)
         assert (sc.nm_mask(W[:, :1000], keep=2, group=4) == want.reshape(151, 1000)).all()
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32])
+def test_long_slices_are_searched_in_parts(rng, dtype):
+    W = make(rng, (3, (1 << 20) + 77), dtype, "few")
+    for k in (0, 1000, W.shape[1] // 3):
+        want = np.stack([stable(row, k) for row in W])
+        for threads in (1, 3):
+            assert (sc.topk_mask(W, k, axis=1, threads=threads) == want).all()
+        assert (sc.topk_mask(np.ascontiguousarray(W.T), k, axis=0) == want.T).all()
+        for w in (W, np.asfortranarray(W)):
+            same_csr(sc.topk(w, k, axis=1), W, want)
+    W[1, 1 << 20] = np.nan
+    for call in (lambda: sc.topk_mask(W, 5, axis=1), lambda: sc.topk(W, 0, axis=1)):
+        with pytest.raises(ValueError, match=r"is NaN at \(1, 1048576\)"):
+            call()
+
+
+def test_a_mapped_file_is_read_in_place(rng, tmp_path):
+    W = np.memmap(tmp_path / "weights", np.float32, "w+", shape=(1000, 5003))
+    W[:] = rng.standard_normal(W.shape, np.float32)
+    W.flush()
+    W = np.memmap(tmp_path / "weights", np.float32, "r", shape=(1000, 5003))
+    k, order = 50_000, np.sort(np.abs(W), axis=None)
+    tracemalloc.start()
+    try:
+        kth = sc.kth_magnitude([W, W.T[::-1]], 2 * k)
+        assert tracemalloc.get_traced_memory()[1] < 100_000
+        mask = sc.topk_mask(W, k)
+        assert tracemalloc.get_traced_memory()[1] < W.size + 100_000
+    finally:
+        tracemalloc.stop()
+    assert kth == order[-k] and mask.sum() == k and np.abs(W[mask]).min() == order[-k]
 
 
 # ---- storage -------------------------------------------------------------------------------------------------------
