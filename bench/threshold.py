@@ -1,7 +1,10 @@
-"""Magnitude thresholding of a layer of 4096 x 11008 f32, 10 % kept: the issue's figures, and adversarial inputs.
+"""Magnitude thresholding of a layer of 4096 x 11008, 10 % kept of f32 if nothing else is said; adversarial inputs; 10^8
+values.
 
-Peers are the usual NumPy and torch ways to the same result; they need not agree on ties, so results are held against
-each other by the values that were kept.
+Peers are the usual NumPy and torch ways to the same result.  They need not agree on ties: masks may differ only between
+elements of one magnitude, CSR results are held against each other by the values that were kept.  The limit of a case
+is what must be read and written at the least: one read of W for the k-th and whatever a mask tells of each element or
+row, two for a global top-k to CSR, and the output.
 """
 
 import numpy as np
@@ -13,6 +16,7 @@ from . import peers
 from .harness import Case
 
 KEEP = 10       # one in so many
+ENTRY = 8       # bytes of an entry of the f32 CSR
 
 
 def adversarial(rng, shape):
@@ -33,16 +37,25 @@ def same_sum(ours, theirs):
 
 
 def kept(result):
-    if isinstance(result, tuple):       # (mask, W)
-        mask, W = result
-        mask = np.asarray(mask)
-        return int(mask.sum()), float(np.abs(W[mask]).sum(dtype=np.float64))
     if hasattr(result, "values") and callable(result.values):       # torch CSR
         values = result.values().numpy()
         return values.size, float(np.abs(values).sum(dtype=np.float64))
     if sp.issparse(result):
         return result.nnz, float(np.abs(result.data).sum(dtype=np.float64))
     return 1, float(result)
+
+
+def same_mask_of(W):
+    """As many True, and where two masks differ there is one magnitude only (of each row, where rows were asked for)."""
+    def agree(ours, theirs):
+        a, b = np.asarray(ours), np.asarray(theirs)
+        if a.dtype != bool or b.dtype != bool or a.shape != b.shape or a.sum() != b.sum():
+            return False
+        rows, _ = differ = np.nonzero(a != b)
+        ties = np.abs(W[differ].astype(np.float64))
+        same = ties == ties[np.searchsorted(rows, rows)] if ties.size else ties
+        return bool(np.all(same))
+    return agree
 
 
 def torch_or_none(threads):
@@ -79,87 +92,110 @@ def two_of_four_numpy(W):
     return mask.reshape(W.shape)
 
 
+def bfloat16_or_none():
+    try:
+        import ml_dtypes
+    except ImportError:
+        return None
+    return np.dtype(ml_dtypes.bfloat16)
+
+
 def cases(smoke=False, threads=2):
     peers.set_threads(threads)
     torch = torch_or_none(threads)
     rng = np.random.default_rng(0)
     shape = (128, 352) if smoke else (4096, 11008)
-    k, row = shape[0] * shape[1] // KEEP, shape[1] // KEEP
+    size, row = shape[0] * shape[1], shape[1] // KEEP
+    k = size // KEEP
     tau = np.float32(1.6448536)
     inputs = list(adversarial(rng, shape))
     W = inputs[0][1]
     T = torch.from_numpy(W) if torch else None
-    read = W.nbytes
     name = "4096 x 11008"
 
-    def case(op, contenders, **more):
+    def case(op, matrix, contenders, nbytes, agree=same_sum):
         usable = {n: c for n, c in contenders.items() if torch or not n.startswith("torch")}
-        return Case("threshold", op, more.pop("matrix", name), usable, agree=same_sum, **{"bytes": read, **more})
+        return Case("threshold", op, matrix, usable, agree=agree, bytes=nbytes)
 
-    def torch_kth():
-        return torch.kthvalue(T.abs().view(-1), T.numel() - k + 1).values.item()
+    def torch_kth(T, k):
+        return T.abs().view(-1).kthvalue(T.numel() - k + 1).values.item()
 
-    def torch_topk_mask():
+    def torch_topk_mask(T, k):
         mask = torch.zeros(T.numel(), dtype=torch.bool)
         mask[torch.topk(T.abs().view(-1), k, sorted=False).indices] = True
-        return mask.view(shape).numpy(), W
+        return mask.view(T.shape).numpy()
 
     def torch_rows():
         mask = torch.zeros(shape, dtype=torch.bool)
-        return mask.scatter_(1, torch.topk(T.abs(), row, dim=1, sorted=False).indices, True).numpy(), W
+        return mask.scatter_(1, torch.topk(T.abs(), row, dim=1, sorted=False).indices, True).numpy()
 
     def torch_two_of_four():
         g = T.abs().view(-1, 4)
         mask = torch.zeros_like(g, dtype=torch.bool)
-        return mask.scatter_(1, torch.topk(g, 2, dim=1, sorted=False).indices, True).view(shape).numpy(), W
+        return mask.scatter_(1, torch.topk(g, 2, dim=1, sorted=False).indices, True).view(shape).numpy()
 
-    yield case("k-th magnitude", {
-        "sparsecore": lambda: sc.kth_magnitude(W, k),
-        "numpy.partition": lambda: np.partition(np.abs(W).ravel(), W.size - k)[W.size - k],
-        "torch.kthvalue": torch_kth})
-    yield case("top-k mask", {
-        "sparsecore": lambda: (sc.topk_mask(W, k), W),
-        "numpy.argpartition": lambda: (global_mask_numpy(W, k), W),
-        "numpy.partition": lambda: (global_mask_partition(W, k), W),
-        "torch.topk": torch_topk_mask})
-    yield case("top-k to CSR", {
-        "sparsecore": lambda: sc.topk(W, k),
-        "numpy + scipy": lambda: sp.csr_array(np.where(global_mask_partition(W, k), W, 0)),
-        "torch": lambda: torch.where(T.abs() >= torch_kth(), T, 0).to_sparse_csr()})
-    yield case("top-k mask by row", {
-        "sparsecore": lambda: (sc.topk_mask(W, row, axis=1), W),
-        "numpy.argpartition": lambda: (rows_mask_numpy(W, row), W),
-        "torch.topk": torch_rows})
-    yield case("top-k to CSR by row", {
+    def kth(matrix, V, k, T=None):
+        contenders = {"sparsecore": lambda: sc.kth_magnitude(V, k)}
+        if V.dtype.kind == "f":
+            contenders["numpy.partition"] = lambda: np.partition(np.abs(V).ravel(), V.size - k)[V.size - k]
+        if T is not None:
+            contenders["torch.kthvalue"] = lambda: torch_kth(T, k)
+        return case("k-th magnitude", matrix, contenders, V.nbytes)
+
+    def mask(matrix, V, k, T=None):
+        contenders = {"sparsecore": lambda: sc.topk_mask(V, k)}
+        if V.dtype.kind == "f":
+            contenders["numpy.argpartition"] = lambda: global_mask_numpy(V, k)
+            contenders["numpy.partition"] = lambda: global_mask_partition(V, k)
+        if T is not None:
+            contenders["torch.topk"] = lambda: torch_topk_mask(T, k)
+        return case("top-k mask", matrix, contenders, V.nbytes + V.size, same_mask_of(V))
+
+    yield kth(name, W, k, T)
+    yield mask(name, W, k, T)
+    for share, of in ((10, name), (1, f"{name} 1 %"), (50, f"{name} 50 %")):
+        k_of = size * share // 100
+        yield case("top-k to CSR", of, {
+            "sparsecore": lambda k=k_of: sc.topk(W, k),
+            "numpy + scipy": lambda k=k_of: sp.csr_array(np.where(global_mask_partition(W, k), W, 0)),
+            "torch": lambda k=k_of: torch.where(T.abs() >= torch_kth(T, k), T, 0).to_sparse_csr()},
+            2 * W.nbytes + ENTRY * k_of)
+    yield case("top-k mask by row", name, {
+        "sparsecore": lambda: sc.topk_mask(W, row, axis=1),
+        "numpy.argpartition": lambda: rows_mask_numpy(W, row),
+        "torch.topk": torch_rows}, W.nbytes + size, same_mask_of(W))
+    yield case("top-k to CSR by row", name, {
         "sparsecore": lambda: sc.topk(W, row, axis=1),
         "numpy + scipy": lambda: sp.csr_array(np.where(rows_mask_numpy(W, row), W, 0)),
-        "torch": lambda: torch.where(torch.from_numpy(torch_rows()[0]), T, 0).to_sparse_csr()})
-    yield case("threshold to CSR", {
+        "torch": lambda: torch.where(torch.from_numpy(torch_rows()), T, 0).to_sparse_csr()}, W.nbytes + ENTRY * k)
+    yield case("threshold to CSR", name, {
         "sparsecore": lambda: sc.threshold(W, tau),
         "numpy + scipy": lambda: sp.csr_array(np.where(np.abs(W) >= tau, W, 0)),
-        "torch": lambda: torch.where(T.abs() >= float(tau), T, 0).to_sparse_csr()})
+        "torch": lambda: torch.where(T.abs() >= float(tau), T, 0).to_sparse_csr()}, W.nbytes + ENTRY * k)
     D = np.where(np.abs(W) >= tau, W, np.float32(0))
     TD = torch.from_numpy(D) if torch else None
-    yield case("dense to CSR", {
+    yield case("dense to CSR", name, {
         "sparsecore": lambda: sc.from_dense(D),
         "scipy": lambda: sp.csr_array(D),
-        "torch": lambda: TD.to_sparse_csr()})
-    yield case("2:4 mask", {
-        "sparsecore": lambda: (sc.nm_mask(W, keep=2, group=4), W),
-        "numpy": lambda: (two_of_four_numpy(W), W),
-        "torch": torch_two_of_four})
+        "torch": lambda: TD.to_sparse_csr()}, W.nbytes + ENTRY * k)
+    yield case("2:4 mask", name, {
+        "sparsecore": lambda: sc.nm_mask(W, keep=2, group=4),
+        "numpy": lambda: two_of_four_numpy(W),
+        "torch": torch_two_of_four}, W.nbytes + size, same_mask_of(W))
     for matrix, V in inputs[1:]:
-        yield case("k-th magnitude", {
-            "sparsecore": lambda V=V: sc.kth_magnitude(V, k),
-            "numpy.partition": lambda V=V: np.partition(np.abs(V).ravel(), V.size - k)[V.size - k]}, matrix=matrix)
-        yield case("top-k mask", {
-            "sparsecore": lambda V=V: (sc.topk_mask(V, k), V),
-            "numpy.argpartition": lambda V=V: (global_mask_numpy(V, k), V)}, matrix=matrix)
-    large = rng.standard_normal(10**5 if smoke else 10**8, np.float32)
-    yield case("k-th magnitude", {
-        "sparsecore": lambda: sc.kth_magnitude(large, large.size // KEEP),
-        "numpy.partition": lambda: np.partition(np.abs(large), -(large.size // KEEP))[-(large.size // KEEP)]},
-        matrix="10^8 values", bytes=large.nbytes)
+        yield kth(matrix, V, k)
+        yield mask(matrix, V, k)
+    for kind in ("float64", "float16", "bfloat16"):
+        dtype = np.dtype(kind) if kind != "bfloat16" else bfloat16_or_none()
+        if dtype is None or (kind == "bfloat16" and not torch):      # no peer without torch
+            continue
+        TV = T.to(getattr(torch, kind)) if torch else None
+        V = W.astype(kind) if kind != "bfloat16" else TV.view(torch.int16).numpy().view(dtype)
+        yield kth(f"{name} {kind}", V, k, TV)
+        yield mask(f"{name} {kind}", V, k, TV)
+    large = rng.standard_normal((1, 10**5 if smoke else 10**8), np.float32)
+    yield kth("10^8 values", large, large.size // KEEP)
+    yield mask("10^8 values", large, large.size // KEEP)
     multiply = rng.standard_normal((shape[1], 32), np.float32)
     N = sc.NM.from_dense(W, keep=2, group=4)
     half = N.tocsr()
