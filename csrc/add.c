@@ -1,9 +1,12 @@
 /* alpha A + beta B and A * B by elements. */
+#include "sequence.h"
 #include "structure.h"
 
-/* Entries of a stretch, between which signals are looked at; and of a panel, checked just before it is computed. */
-#define STRETCH ((int64_t)1 << 27)
-#define PANEL 16384
+/* Entries of both matrices in a part.  Its result lies in scratch, in the L2 cache, until its place in out is known.
+ * (Writing where it would begin if nothing coincided, and closing up behind, touches half as many pages again and moves
+ * half of the result on one thread.) */
+#define PART 8192
+#define WAVE ((int64_t)16384)         /* parts between which signals are looked at */
 
 static int64_t both(const sc_csr *A, const sc_csr *B, int64_t r) { return sc_ptr(A, r) + sc_ptr(B, r) + r; }
 
@@ -25,96 +28,99 @@ struct work {
     const void *alpha, *beta;           /* NULL: the product by elements */
     const sc_out *out;
     int *canonical;
+    int64_t parts, *row;                /* part k: rows row[k] .. row[k + 1] */
+    int64_t room;                       /* most entries of both in a part */
 };
 
-/* Rows r0..r1 of the result, one after the other, from place `at` of out on; the lengths of its rows. */
-static int rows(const struct work *w, int64_t r0, int64_t r1, int64_t *length, int64_t at, int64_t *found)
+/* Cuts the rows into parts, in parallel because each cut is a search in memory. */
+static int cut_parts(struct work *w, int threads)
 {
     const sc_csr *A = w->A, *B = w->B;
-    const struct sc_elementwise_kernels *kernels = sc_kernels()->elementwise;
-    size_t index = sc_index_size(A->idx), value = sc_val_size(A->val);
-    int64_t begin = at;
-    while (r0 < r1) {
-        int64_t r = r0 + 1, next = SC_MIN(r1, r0 + PANEL);
-        /* a panel of rows, of about PANEL entries; sound pointers or not, it grows to the right */
-        while (r < next && both(A, B, r + 1) - both(A, B, r0) <= PANEL) r++;
-        int status = sc_check_order(A, r0, r, w->canonical);
-        if (status == SC_OK) status = sc_check_order(B, r0, r, w->canonical);
-        if (status != SC_OK) return status;
-        void *col = sc_at(w->out->indices, at, index), *val = sc_at(w->out->data, at, value);
-        if (w->alpha) at += kernels->add[A->val][A->idx](A, B, w->alpha, w->beta, r0, r, length, col, val);
-        else at += kernels->multiply[A->val][A->idx](A, B, r0, r, length, col, val);
-        length += r - r0;
-        r0 = r;
+    w->parts = SC_MAX(1, SC_MIN(A->rows, (A->nnz + B->nnz + A->rows) / PART));
+    w->row = sc_alloc(w->parts + 1, sizeof *w->row);
+    if (!w->row) return SC_NO_MEMORY;
+#pragma omp parallel for num_threads(threads) schedule(static) if (threads > 1)
+    for (int64_t k = 0; k <= w->parts; k++) w->row[k] = cut(A, B, k, w->parts);
+    for (int64_t k = 0; k < w->parts; k++) {
+        int64_t a0 = sc_ptr(A, w->row[k]), a1 = sc_ptr(A, w->row[k + 1]), b0 = sc_ptr(B, w->row[k]),
+                b1 = sc_ptr(B, w->row[k + 1]);
+        if (a0 < 0 || a1 < a0 || a1 > A->nnz || b0 < 0 || b1 < b0 || b1 > B->nnz) return SC_BAD_INDPTR;
+        w->room = SC_MAX(w->room, a1 - a0 + b1 - b0);
     }
-    *found = at - begin;
     return SC_OK;
 }
 
-/* One stretch of rows, in as many parts as threads: every part writes where it would if nothing coincided, then parts
- * close up in order.  A row is computed by itself, so there is one result, whatever the parts. */
-static int stretch(const struct work *w, const int64_t *row, int64_t parts, int64_t *length, int64_t *found, int64_t *at,
-                   int threads)
+/* Rows of part k; their lengths stand where their pointers will. */
+static int compute(void *job, int thread, int64_t k, void *col, void *val, int64_t *n)
 {
+    (void)thread;
+    const struct work *w = job;
     const sc_csr *A = w->A, *B = w->B;
-    size_t index = sc_index_size(A->idx), value = sc_val_size(A->val);
-    int64_t base = *at - sc_ptr(A, row[0]) - sc_ptr(B, row[0]);
-    int status = SC_OK;
-    for (int64_t k = 0; k < parts; k++) {
-        int64_t a0 = sc_ptr(A, row[k]), a1 = sc_ptr(A, row[k + 1]), b0 = sc_ptr(B, row[k]), b1 = sc_ptr(B, row[k + 1]);
-        if (a0 < 0 || a1 < a0 || a1 > A->nnz || b0 < 0 || b1 < b0 || b1 > B->nnz) return SC_BAD_INDPTR;
-    }
-#pragma omp parallel for num_threads(threads) schedule(static, 1) if (threads > 1)
-    for (int64_t k = 0; k < parts; k++)
-        sc_report(&status, rows(w, row[k], row[k + 1], length + row[k], base + sc_ptr(A, row[k]) + sc_ptr(B, row[k]),
-                                found + k));
-    for (int64_t k = 0; k < parts && status == SC_OK; k++) {
-        int64_t from = base + sc_ptr(A, row[k]) + sc_ptr(B, row[k]);
-        if (from != *at) {
-            memmove(sc_at(w->out->indices, *at, index), sc_at(w->out->indices, from, index), (size_t)found[k] * index);
-            memmove(sc_at(w->out->data, *at, value), sc_at(w->out->data, from, value), (size_t)found[k] * value);
-        }
-        *at += found[k];
-    }
-    return status;
+    const struct sc_elementwise_kernels *kernels = sc_kernels()->elementwise;
+    int64_t r0 = w->row[k], r1 = w->row[k + 1];
+    int status = sc_check_order(A, r0, r1, w->canonical);
+    if (status == SC_OK) status = sc_check_order(B, r0, r1, w->canonical);
+    if (status != SC_OK) return status;
+    if (both(A, B, r1) - both(A, B, r0) > w->room + r1 - r0) return SC_CHANGED;
+    void *length = sc_at(w->out->indptr, r0, A->idx == SC_I32 ? 4 : 8);
+    *n = w->alpha ? kernels->add[A->val][A->idx](A, B, w->alpha, w->beta, r0, r1, length, col, val)
+                  : kernels->multiply[A->val][A->idx](A, B, r0, r1, length, col, val);
+    return SC_OK;
 }
 
-static int run(const struct work *w, int64_t *nnz, int threads)
+/* Lengths of rows become row pointers. */
+static void point(const struct work *w, const int64_t *found, int threads)
 {
-    const sc_csr *A = w->A, *B = w->B;
-    int64_t total = A->nnz + B->nnz + A->rows, stretches = total / STRETCH + 1;
-    int64_t parts = SC_MAX(1, SC_MIN(threads, total / stretches / PANEL)), all = stretches * parts, at = 0;
-    int64_t *length = sc_alloc(A->rows, sizeof *length), *row = sc_alloc(parts + 1, sizeof *row),
-            *found = sc_alloc(parts, sizeof *found);
-    int status = length && row && found ? SC_OK : SC_NO_MEMORY;
+    sc_csr C = {.rows = w->A->rows, .indptr = w->out->indptr, .idx = w->A->idx};
+    int64_t begin = 0;
+#pragma omp parallel num_threads(threads) if (threads > 1)
+    {
+        int64_t at = 0, next = 0;
+#pragma omp for schedule(static)
+        for (int64_t k = 0; k < w->parts; k++) {
+            for (; next < k; next++) at += found[next];
+            int64_t p = at;
+            for (int64_t r = w->row[k]; r < w->row[k + 1]; r++) {
+                int64_t n = sc_ptr(&C, r);
+                sc_put_ptr(w->out->indptr, C.idx, r, p);
+                p += n;
+            }
+        }
+    }
+    for (int64_t k = 0; k < w->parts; k++) begin += found[k];
+    sc_put_ptr(w->out->indptr, C.idx, C.rows, begin);
+}
+
+/* A row is computed by itself, so there is one result, whatever the parts and whoever computes them. */
+static int run(struct work *w, int64_t *nnz, int threads)
+{
+    const sc_csr *A = w->A;
+    struct sc_sequence S = {.col = w->out->indices, .val = w->out->data, .limit = A->nnz + w->B->nnz,
+                            .index = sc_index_size(A->idx), .value = sc_val_size(A->val), .threads = threads};
     *w->canonical = 1;
-    for (int64_t s = 0; s < stretches && status == SC_OK; s++) {
-        for (int64_t k = 0; k <= parts; k++) row[k] = cut(A, B, s * parts + k, all);
-        status = stretch(w, row, parts, length, found, &at, threads);
+    int status = cut_parts(w, threads);
+    if (status == SC_OK) status = sc_sequence_open(&S, w->parts, w->room);
+    for (int64_t k = 0; k < w->parts && status == SC_OK; k += WAVE) {
+        status = sc_sequence_run(&S, k, SC_MIN(k + WAVE, w->parts), compute, w);
         if (status == SC_OK) status = sc_poll();
     }
-    for (int64_t r = 0, p = 0; r < A->rows && status == SC_OK; r++) {
-        sc_put_ptr(w->out->indptr, A->idx, r, p);
-        p += length[r];
-    }
-    sc_put_ptr(w->out->indptr, A->idx, A->rows, at);
-    *nnz = at;
-    sc_free(length);
-    sc_free(row);
-    sc_free(found);
+    if (status == SC_OK) point(w, S.length, threads);
+    *nnz = S.filled;
+    sc_sequence_close(&S);
+    sc_free(w->row);
     return status;
 }
 
 int sc_add(const sc_csr *A, const sc_csr *B, const void *alpha, const void *beta, const sc_out *out, int64_t *nnz,
            int *canonical, int threads)
 {
-    struct work w = {A, B, alpha, beta, out, canonical};
+    struct work w = {.A = A, .B = B, .alpha = alpha, .beta = beta, .out = out, .canonical = canonical};
     return run(&w, nnz, threads);
 }
 
 int sc_multiply(const sc_csr *A, const sc_csr *B, const sc_out *out, int64_t *nnz, int *canonical, int threads)
 {
-    struct work w = {A, B, NULL, NULL, out, canonical};
+    struct work w = {.A = A, .B = B, .out = out, .canonical = canonical};
     return run(&w, nnz, threads);
 }
 

@@ -167,12 +167,12 @@ struct sc_entries_kernels {
     void (*to_dense[SC_NVAL][SC_NIDX])(const sc_csr *A, int64_t r0, int64_t r1, const sc_dense *D);
 };
 
-/* Element-wise operations of rows of two sorted matrices, and scaling.  Results go to col and val, their lengths to
- * the pointer entries of the rows; exact zeros are dropped, as SciPy does. */
+/* Element-wise operations of rows of two sorted matrices, and scaling.  Results go to col and val, the lengths of rows
+ * to length[r - r0] in the type of pointers; exact zeros are dropped, as SciPy does. */
 struct sc_elementwise_kernels {
     int64_t (*add[SC_NVAL][SC_NIDX])(const sc_csr *A, const sc_csr *B, const void *alpha, const void *beta, int64_t r0,
-                                     int64_t r1, int64_t *length, void *col, void *val);
-    int64_t (*multiply[SC_NVAL][SC_NIDX])(const sc_csr *A, const sc_csr *B, int64_t r0, int64_t r1, int64_t *length,
+                                     int64_t r1, void *length, void *col, void *val);
+    int64_t (*multiply[SC_NVAL][SC_NIDX])(const sc_csr *A, const sc_csr *B, int64_t r0, int64_t r1, void *length,
                                           void *col, void *val);
     /* out[p] = left[r] * data[p] * right[c] (a NULL side is 1); out[p] = data[p] * D[r, c] */
     void (*scale[SC_NVAL][SC_NIDX])(const sc_csr *A, int64_t r0, int64_t r1, const void *left, const void *right,

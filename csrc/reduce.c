@@ -14,15 +14,16 @@ static void join(enum sc_reduce what, double *a, const double *b, int64_t n)
 
 static int per_row(const sc_csr *A, enum sc_reduce what, const void *mean, void *y, int *canonical, int threads)
 {
-    int64_t parts = sc_parts(A, SC_PANEL);
+    int64_t parts = sc_parts(A, 16 * SC_PANEL);
     int status = SC_OK;
 #pragma omp parallel for num_threads(threads) schedule(static) if (threads > 1)
-    for (int64_t k = 0; k < parts; k++) {
-        int64_t r0 = sc_cut(A, k, parts), r1 = sc_cut(A, k + 1, parts);
-        int found = sc_check_order(A, r0, r1, canonical);
-        if (found == SC_OK) sc_kernels()->reduce->rows[what][A->val][A->idx](A, r0, r1, mean, y);
-        sc_report(&status, found);
-    }
+    for (int64_t k = 0; k < parts; k++)
+        for (int64_t r = sc_cut(A, k, parts), r1 = sc_cut(A, k + 1, parts), next; r < r1; r = next) {
+            next = sc_panel_end(A, r, r1);
+            int found = sc_check_order(A, r, next, canonical);
+            if (found == SC_OK) sc_kernels()->reduce->rows[what][A->val][A->idx](A, r, next, mean, y);
+            sc_report(&status, found);
+        }
     return status;
 }
 
@@ -30,7 +31,8 @@ static int per_row(const sc_csr *A, enum sc_reduce what, const void *mean, void 
 static int per_column(const sc_csr *A, enum sc_reduce what, const void *mean, double *y, int *canonical, int threads)
 {
     int64_t words = what == SC_SUM && is_complex(A->val) ? 2 : 1, n = A->cols * words;
-    int64_t panels = sc_parts(A, SC_PANEL), outputs = SC_MIN(((int64_t)16 << 20) / (n * 8 + 1), A->nnz / (2 * n + 1));
+    /* An output more is cleared and read once: eight entries a column make up for that. */
+    int64_t panels = sc_parts(A, SC_PANEL), outputs = SC_MIN(((int64_t)16 << 20) / (n * 8 + 1), A->nnz / (8 * n + 1));
     outputs = A->nnz < 1 << 15 || A->nnz < A->cols ? 1 : SC_MIN(panels, SC_MAX(2, SC_MIN(16, outputs)));
     double *P = outputs > 1 ? sc_alloc(outputs * n, sizeof *P) : y;
     int status = SC_OK;

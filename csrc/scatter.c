@@ -15,6 +15,8 @@ int sc_scatter_open(struct sc_scatter *S, int64_t rows, int64_t other, int64_t n
     S->shift = SC_MAX(0, sc_bits(rows) - sc_bits(want));
     if (S->shift > 16) S->shift = SC_MAX(16, sc_bits(rows) - sc_bits(MAX_BUCKETS));
     S->rows = rows;
+    S->nnz = nnz;
+    S->threads = threads;
     S->parts = parts;
     S->buckets = rows ? ((rows - 1) >> S->shift) + 1 : 0;
     S->wide = idx == SC_I64 || sc_bits(other) + S->shift > 32;
@@ -42,6 +44,8 @@ void sc_scatter_close(struct sc_scatter *S)
 void sc_scatter_scan(struct sc_scatter *S)
 {
     int64_t at = 0;
+    sc_touch(S->keys, S->nnz, S->key_size, S->threads);
+    sc_touch(S->vals, S->nnz, S->val_size, S->threads);
     for (int64_t b = 0; b < S->buckets; b++) {
         S->start[b] = at;
         for (int64_t k = 0; k < S->parts; k++) {
@@ -62,6 +66,17 @@ struct sc_buckets sc_scatter_part(const struct sc_scatter *S, int64_t part)
                                .shift = S->shift};
 }
 
+/* The first bucket that begins at entry k or later; all of them where k is beyond the entries. */
+static int64_t first_bucket(const struct sc_scatter *S, int64_t k)
+{
+    int64_t lo = 0, hi = S->buckets;
+    while (lo < hi) {
+        int64_t mid = lo + (hi - lo) / 2;
+        if (S->start[mid] < k) lo = mid + 1; else hi = mid;
+    }
+    return lo;
+}
+
 void sc_scatter_place(const struct sc_scatter *S, enum sc_val val, enum sc_idx idx, const sc_out *out, int sorted,
                       int threads)
 {
@@ -69,21 +84,27 @@ void sc_scatter_place(const struct sc_scatter *S, enum sc_val val, enum sc_idx i
     enum sc_size size = sc_size_of(val);
     size_t ptr_size = idx == SC_I32 ? 4 : 8;
     struct sc_buckets B = sc_scatter_part(S, 0);
-    int64_t turn = 0;
+    /* Runs of buckets that fill a large page of values: threads that filled neighbours would meet on fresh pages. */
+    int64_t turn = 0, step = SC_MAX(1, SC_MIN(1 << 18, S->nnz / (8 * threads)));
     sc_put_ptr(out->indptr, idx, S->rows, S->start[S->buckets]);
 #pragma omp parallel for num_threads(threads) schedule(static, 1) if (threads > 1)
     for (int t = 0; t < threads; t++)
         for (;;) {
-            int64_t b;
+            int64_t run;
 #pragma omp atomic capture
-            b = turn++;
-            if (b >= S->buckets) break;
-            int64_t r0 = b << S->shift, r1 = SC_MIN(S->rows, (b + 1) << S->shift), k0 = S->start[b], k1 = S->start[b + 1];
-            kernels->place[S->wide][size][idx](&B, k0, k1, r1 - r0, S->room + ((int64_t)t << S->shift),
-                                               sc_at(out->indptr, r0, ptr_size), out->indices, out->data);
-            if (!sorted) continue;
-            /* The last pointer of a bucket is the next one's to write: it is known to be k1. */
-            kernels->sort[size][idx](sc_at(out->indptr, r0, ptr_size), r1 - r0, k1, out->indices, out->data,
-                                     sc_at(S->keys, k0, S->key_size), sc_at(S->vals, k0, S->val_size));
+            run = turn++;
+            int64_t end = first_bucket(S, (run + 1) * step);
+            for (int64_t b = first_bucket(S, run * step); b < end; b++) {
+                int64_t r0 = b << S->shift, r1 = SC_MIN(S->rows, (b + 1) << S->shift), k0 = S->start[b],
+                        k1 = S->start[b + 1];
+                void *ptr = sc_at(out->indptr, r0, ptr_size);
+                kernels->place[S->wide][size][idx](&B, k0, k1, r1 - r0, S->room + ((int64_t)t << S->shift), ptr,
+                                                   out->indices, out->data);
+                /* The last pointer of a bucket is the next one's to write: it is known to be k1. */
+                if (sorted)
+                    kernels->sort[size][idx](ptr, r1 - r0, k1, out->indices, out->data,
+                                             sc_at(S->keys, k0, S->key_size), sc_at(S->vals, k0, S->val_size));
+            }
+            if ((run + 1) * step > S->nnz) break;
         }
 }

@@ -1,13 +1,14 @@
 /* C = A @ B, both sparse, in one pass.
  *
  * Rows are cut into parts of about the same number of products.  A part is computed into scratch that stays in cache;
- * its place in the result is known once the parts before it are done, and it is copied there.  The result grows
+ * its place in the result is known once the parts before it are done, and it is copied there (sequence.h).  The result
+ * grows
  * between waves of parts (large blocks grow by their page tables) and is cut to size at the end, so that the peak is
  * inputs + result + a few parts. */
 #include "driver.h"
+#include "sequence.h"
 #include "side.h"
 #include "spgemm.h"
-#include "team.h"
 
 #define PART 32768                    /* products of a part */
 #define WAVE ((int64_t)1 << 23)       /* products between two looks at signals */
@@ -19,9 +20,8 @@ struct job {
     int64_t *work;         /* rising sums of the number of products of the rows */
     int64_t *count;        /* entries of the rows of C */
     sc_spgemm_scratch *scratch;
-    int32_t **col;
-    char **val;
-    int64_t n_parts, room;
+    struct sc_sequence out;
+    int64_t n_parts;
     size_t size;
     int threads, flags;
     sc_spgemm_fn *kernel;
@@ -78,20 +78,18 @@ static int take_scratch(struct job *j, int64_t longest)
     for (int64_t k = 0; k < j->n_parts; k++)
         room = SC_MAX(room, most_entries(j, sc_cut(&j->parts, k, j->n_parts), sc_cut(&j->parts, k + 1, j->n_parts)));
     j->scratch = sc_calloc(j->threads, sizeof *j->scratch);
-    j->col = sc_calloc(j->threads, sizeof *j->col);
-    j->val = sc_calloc(j->threads, sizeof *j->val);
-    if (!j->scratch || !j->col || !j->val) return SC_NO_MEMORY;
+    j->out = (struct sc_sequence){.index = sizeof(int32_t), .value = j->size, .threads = j->threads};
+    int status = sc_sequence_open(&j->out, j->n_parts, room);
+    if (!j->scratch || status != SC_OK) return SC_NO_MEMORY;
     for (int i = 0; i < j->threads; i++) {
         sc_spgemm_scratch *s = &j->scratch[i];
         s->span = span;
         s->sort = sort;
         s->top = j->top;
         s->floor = j->floor;
-        j->col[i] = sc_alloc(room + 64, sizeof **j->col);
-        j->val[i] = sc_alloc(room + 64, j->size);
         if (!(s->acc = sc_calloc(span + 64, j->size)) || !(s->flag = sc_calloc(span + 64, 1)) ||
             !(s->product = sc_alloc(sort + 64, j->size)) || !(s->key = sc_alloc(sort + 512, 8)) ||
-            !(s->spare = sc_alloc(sort + 64, 8)) || !(s->segment = sc_alloc(entries, 16)) || !j->col[i] || !j->val[i])
+            !(s->spare = sc_alloc(sort + 64, 8)) || !(s->segment = sc_alloc(entries, 16)))
             return SC_NO_MEMORY;
         if (j->top < INT64_MAX &&
             (!(s->row_col = sc_alloc(row + 64, sizeof *s->row_col)) || !(s->row_val = sc_alloc(row + 64, j->size)) ||
@@ -103,7 +101,7 @@ static int take_scratch(struct job *j, int64_t longest)
 
 static void give_back(struct job *j)
 {
-    for (int i = 0; j->scratch && j->col && j->val && i < j->threads; i++) {
+    for (int i = 0; j->scratch && i < j->threads; i++) {
         sc_spgemm_scratch *s = &j->scratch[i];
         sc_free(s->acc);
         sc_free(s->flag);
@@ -114,12 +112,9 @@ static void give_back(struct job *j)
         sc_free(s->row_col);
         sc_free(s->row_val);
         sc_free(s->pick);
-        sc_free(j->col[i]);
-        sc_free(j->val[i]);
     }
     sc_free(j->scratch);
-    sc_free(j->col);
-    sc_free(j->val);
+    sc_sequence_close(&j->out);
     sc_free(j->work);
     sc_side_close(&j->A);
     sc_side_close(&j->B);
@@ -127,12 +122,14 @@ static void give_back(struct job *j)
 
 static int resize(struct job *j, int64_t room)
 {
-    void *p = sc_resize(j->C->indices, room, sizeof **j->col);
+    void *p = sc_resize(j->C->indices, room, sizeof(int32_t));
     if (!p) return SC_NO_MEMORY;
     j->C->indices = p;
     if (!(p = sc_resize(j->C->data, room, j->size))) return SC_NO_MEMORY;
     j->C->data = p;
-    j->room = room;
+    j->out.col = j->C->indices;
+    j->out.val = j->C->data;
+    j->out.limit = room;
     return SC_OK;
 }
 
@@ -140,32 +137,17 @@ static int resize(struct job *j, int64_t room)
 static int grow(struct job *j, int64_t r0, int64_t r1)
 {
     int64_t need = j->C->nnz + most_entries(j, r0, r1), done = j->work[r0], all = j->work[j->A.m.rows];
-    if (need <= j->room) return SC_OK;
+    if (need <= j->out.limit) return SC_OK;
     if (done > 0) need = SC_MAX(need, (int64_t)(1.1 * (double)j->C->nnz / (double)done * (double)all));
     return resize(j, SC_MIN(need, j->C->nnz + most_entries(j, r0, j->A.m.rows)));
 }
 
-static void wave(struct job *j, int64_t k0, int64_t k1)
+static int part(void *job, int thread, int64_t k, void *col, void *val, int64_t *n)
 {
-    int64_t filled = j->C->nnz;
-#pragma omp parallel num_threads(j->threads) if (j->threads > 1)
-    {
-        int i = sc_thread();
-#pragma omp for ordered schedule(dynamic, 1)
-        for (int64_t k = k0; k < k1; k++) {
-            int64_t r0 = sc_cut(&j->parts, k, j->n_parts), r1 = sc_cut(&j->parts, k + 1, j->n_parts), at;
-            int64_t n = j->kernel(&j->A.m, &j->B.m, r0, r1, j->flags, &j->scratch[i], j->col[i], j->val[i], j->count);
-#pragma omp ordered
-            {
-                at = filled;
-                filled += n;
-            }
-            if (!n) continue;      /* there may be no room for nothing */
-            memcpy((int32_t *)j->C->indices + at, j->col[i], (size_t)n * sizeof **j->col);
-            memcpy((char *)j->C->data + (size_t)at * j->size, j->val[i], (size_t)n * j->size);
-        }
-    }
-    j->C->nnz = filled;
+    struct job *j = job;
+    *n = j->kernel(&j->A.m, &j->B.m, sc_cut(&j->parts, k, j->n_parts), sc_cut(&j->parts, k + 1, j->n_parts), j->flags,
+                   &j->scratch[thread], col, val, j->count);
+    return SC_OK;
 }
 
 /* counts -> row pointers; everything in the narrowest width, cut to size */
@@ -210,8 +192,9 @@ static int multiply(struct job *j)
         int64_t next = SC_MIN(k + step, j->n_parts);
         status = grow(j, sc_cut(&j->parts, k, j->n_parts), sc_cut(&j->parts, next, j->n_parts));
         if (status != SC_OK) break;
-        wave(j, k, next);
-        status = sc_poll();
+        status = sc_sequence_run(&j->out, k, next, part, j);
+        j->C->nnz = j->out.filled;
+        if (status == SC_OK) status = sc_poll();
     }
     return status == SC_OK ? finish(j) : status;
 }

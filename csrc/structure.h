@@ -28,10 +28,19 @@ static inline int sc_bits(int64_t n)
 /* sc_check_rows of rows r0..r1, in panels, and whether their columns rise strictly (*canonical is only cleared). */
 int sc_check_order(const sc_csr *A, int64_t r0, int64_t r1, int *canonical);
 
+/* The end of a panel of about SC_PANEL entries and rows from row r on, at most r1: a short search from where the last
+ * panel would end if rows were alike.  (sc_cut looks through all of indptr: 1 us a panel of 10.) */
+int64_t sc_panel_end(const sc_csr *A, int64_t r, int64_t r1);
+
+/* Touches every large page of fresh memory that several threads are about to fill from many sides: two that meet on a
+ * page nobody touched both clear it, one of them for nothing. */
+void sc_touch(void *p, int64_t n, size_t size, int threads);
+
 /* The buckets of a scatter of nnz entries over n rows by row >> shift, for `parts` parts: a table of counts
  * [part][bucket] that becomes the places where parts write, keys and values, and a line of 16 per part and bucket. */
 struct sc_scatter {
-    int64_t parts, buckets, rows, *next, *begin, *start, *room;
+    int64_t parts, buckets, rows, nnz, *next, *begin, *start, *room;
+    int threads;
     int shift, wide;                    /* bits of a row inside its bucket; 64-bit keys */
     void *keys, *vals, *key_lines, *val_lines;
     size_t key_size, val_size;

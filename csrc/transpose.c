@@ -11,6 +11,29 @@ int sc_check_order(const sc_csr *A, int64_t r0, int64_t r1, int *canonical)
     return found;
 }
 
+int64_t sc_panel_end(const sc_csr *A, int64_t r, int64_t r1)
+{
+    int64_t target = sc_ptr(A, r) + r + SC_PANEL, step = 64, lo = r + 1, hi = SC_MIN(r1, r + step);
+    while (hi < r1 && sc_ptr(A, hi) + hi < target) {
+        lo = hi;
+        step *= 2;
+        hi = SC_MIN(r1, hi + step);
+    }
+    while (lo < hi) {
+        int64_t mid = lo + (hi - lo) / 2;
+        if (sc_ptr(A, mid) + mid < target) lo = mid + 1; else hi = mid;
+    }
+    return lo;
+}
+
+void sc_touch(void *p, int64_t n, size_t size, int threads)
+{
+    int64_t bytes = n * (int64_t)size, page = (int64_t)2 << 20;
+    if (threads == 1 || bytes < 2 * page) return;
+#pragma omp parallel for num_threads(threads) schedule(static) if (threads > 1)
+    for (int64_t i = 0; i < bytes; i += page) ((volatile char *)p)[i] = 0;
+}
+
 int sc_check(const sc_csr *A, int threads, int *canonical)
 {
     int status = SC_OK;

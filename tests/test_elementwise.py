@@ -252,3 +252,23 @@ def test_bfloat16_meets_other_types(rng):
     B = random_sparse(rng, 20, 30, 0.3, np.float32)
     assert sc.add(A, B).dtype == np.float32
     assert sc.multiply(A, 2).dtype == ml_dtypes.bfloat16
+
+
+def test_results_of_many_parts_are_packed_in_order(rng):
+    """Parts are computed by whoever is free and packed in order: rows of very different lengths, some that vanish,
+    and one longer than a part."""
+    n = 60_000
+    lengths = rng.integers(0, 12, 9000)
+    lengths[[5, 4000]] = 20_000
+    lengths[100:2000] = 0
+    indptr = np.concatenate(([0], np.cumsum(lengths)))
+    columns = np.concatenate([np.sort(rng.choice(n, z, replace=False)) for z in lengths])
+    A = sp.csr_array((rng.standard_normal(columns.size), columns, indptr), shape=(lengths.size, n))
+    B = A.copy()
+    B.data = np.where(rng.random(B.nnz) < 0.3, -B.data, B.data)       # a third cancels
+    B = sp.csr_array(sp.vstack([B[:3000], B[3001:], B[:1]]))          # later rows are other rows
+    for call, want in ((sc.add, A + B), (sc.multiply, A.multiply(B).tocsr())):
+        for t in THREADS:
+            got = call(A, B, threads=t)
+            for part in ("indptr", "indices", "data"):
+                np.testing.assert_array_equal(getattr(got, part), getattr(want, part))

@@ -1,5 +1,9 @@
 """Products of two sparse matrices against SciPy and NumPy, and the properties they keep."""
 
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import scipy.sparse as sp
@@ -309,3 +313,33 @@ def test_sddmm_samples_the_dense_product(rng, fmt, dtype, n):
         np.testing.assert_allclose(sc.sddmm(P, X, Y, weights=True).toarray(), P.toarray() * want, rtol=tol, atol=1e-9)
     with pytest.raises(ValueError, match=r"P has shape \(20, 30\); X has 30 rows and Y has 20"):
         sc.sddmm(P, Y, X)
+
+
+PEAK = """
+import numpy as np, scipy.sparse as sp
+import sparsecore as sc
+
+def kilobytes(what):
+    return next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith(what))
+
+n, z = 60_000, 8
+rng = np.random.default_rng(1)
+A = sp.csr_array((rng.standard_normal(n * z), rng.integers(0, n, n * z), np.arange(n + 1) * z), shape=(n, n))
+A.sum_duplicates()
+sc.matmul(A[:5000], A)                # whatever is loaded once is there
+inputs = A.data.nbytes + A.indices.nbytes + A.indptr.nbytes
+before = kilobytes("VmRSS")
+open("/proc/self/clear_refs", "w").write("5")
+C = sc.matmul(A, A, threads=2)
+peak = (kilobytes("VmHWM") - before) * 1024 + inputs
+print(peak / (inputs + C.data.nbytes + C.indices.nbytes + C.indptr.nbytes))
+"""
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/clear_refs"), reason="reads the peak of /proc")
+def test_a_product_needs_little_more_than_inputs_and_result():
+    run = subprocess.run([sys.executable, "-c", PEAK], capture_output=True, text=True)
+    if "PermissionError" in run.stderr:
+        pytest.skip("the peak cannot be reset here")
+    assert run.returncode == 0, run.stderr
+    assert float(run.stdout) <= 1.3

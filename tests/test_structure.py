@@ -302,3 +302,26 @@ def test_long_rows_are_sorted_stably(rng):
     np.add.at(want, col, A.data)
     np.testing.assert_array_equal(got.data, want[got.indices])
     assert len({sha(sc.sum_duplicates(A, threads=t)) for t in THREADS}) == 1
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64, np.complex128])
+@pytest.mark.parametrize("index", [np.int32, np.int64])
+def test_short_rows_are_sorted_stably(rng, dtype, index):
+    """Rows of 0 to 33 entries, with columns that repeat: ranks are taken up to 16, runs are merged beyond."""
+    lengths = np.tile(np.arange(34), 6)
+    indptr = np.concatenate(([0], np.cumsum(lengths)))
+    A = sp.csr_array((lengths.size, 20))
+    A.indptr, A.indices = indptr.astype(index), rng.integers(0, 20, indptr[-1]).astype(index)
+    A.data = rng.integers(-8, 9, indptr[-1]).astype(dtype)
+    want = sp.csr_array((lengths.size, 20))
+    order = np.lexsort((A.indices, np.repeat(np.arange(lengths.size), lengths)))
+    want.indptr, want.indices, want.data = A.indptr, A.indices[order], A.data[order]
+    got = sc.sum_duplicates(A)
+    np.testing.assert_array_equal(sc.todense(got), sc.todense(want))
+    row = np.repeat(np.arange(lengths.size), lengths)
+    shuffled = rng.permutation(indptr[-1])
+    B = sc.from_coo((np.arange(indptr[-1])[shuffled].astype(np.float64),
+                     (row[shuffled].astype(index), np.arange(indptr[-1])[shuffled].astype(index))),
+                    (lengths.size, int(indptr[-1])))
+    np.testing.assert_array_equal(B.indices, np.arange(indptr[-1]))
+    np.testing.assert_array_equal(B.data, np.arange(indptr[-1]))

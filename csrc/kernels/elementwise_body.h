@@ -11,25 +11,69 @@ static inline ACC FN(times)(ACC f, ACC x)
     return f * x;
 }
 
-/* Are n columns the same in both? */
-static inline int FN(alike)(const IDX *a, const IDX *b, int64_t n)
+/* How many of n columns agree, from the first on? */
+static inline int64_t FN(agreeing)(const IDX *a, const IDX *b, int64_t n)
 {
-    IDX differ = 0;
-    for (int64_t k = 0; k < n; k++) differ |= a[k] ^ b[k];
-    return !differ;
+    int64_t k = 0;
+#if SC_LEVEL >= 2
+    enum { LANES = 32 / sizeof(IDX) };
+    for (; k + LANES <= n; k += LANES) {
+        __m256i x = _mm256_loadu_si256((const __m256i *)(a + k)), y = _mm256_loadu_si256((const __m256i *)(b + k));
+        unsigned same = (unsigned)_mm256_movemask_epi8(sizeof(IDX) == 4 ? _mm256_cmpeq_epi32(x, y)
+                                                                        : _mm256_cmpeq_epi64(x, y));
+        if (~same) return k + (int64_t)(__builtin_ctz(~same) / sizeof(IDX));
+    }
+#endif
+    while (k < n && a[k] == b[k]) k++;
+    return k;
 }
 
-/* Takes zeros out of n entries that were just written; returns how many are left. */
-static inline int64_t FN(squeeze)(IDX *col, VAL *val, int64_t n)
+/* The end of the rows from r on whose columns are the same in both.  *level: up to where rows are known to be equally
+ * long; a stretch of them is compared as one row, since short rows are dear one by one. */
+static inline int64_t FN(alike)(const PTR *pa, const PTR *pb, const IDX *ca, const IDX *cb, int64_t r, int64_t r1,
+                                int64_t *level)
+{
+    int64_t i = pa[r], j = pb[r];
+    if (r >= *level)
+        for (*level = r; *level < r1 && pb[*level + 1] - pa[*level + 1] == j - i && pa[*level] - i < 512; ++*level);
+    int64_t same = i + FN(agreeing)(ca + i, cb + j, pa[*level] - i);
+    while (r < *level && pa[r + 1] <= same) r++;
+    return r;
+}
+
+/* n entries without their zeros, to a place that may be the same or before; returns how many are left */
+static inline int64_t FN(squeeze)(const IDX *from_col, const VAL *from_val, int64_t n, IDX *col, VAL *val)
+{
+    int64_t w = 0;
+    for (int64_t k = 0; k < n; k++) {
+        VAL v = from_val[k];
+        col[w] = from_col[k];
+        val[w] = v;
+        w += LOAD(v) != 0;
+    }
+    return w;
+}
+
+static inline int FN(any_zero)(const VAL *val, int64_t n)
 {
     int zeros = 0;
     for (int64_t k = 0; k < n; k++) zeros |= LOAD(val[k]) == 0;
-    if (!zeros) return n;
-    int64_t w = 0;
-    for (int64_t k = 0; k < n; k++) {
-        col[w] = col[k];
-        val[w] = val[k];
-        w += LOAD(val[w]) != 0;
+    return zeros;
+}
+
+/* Rows r0 <= r < r1, of the lengths that ptr gives, have been written from col and val on: takes their zeros out. */
+static inline int64_t FN(settle)(const PTR *ptr, int64_t r0, int64_t r1, PTR *length, IDX *col, VAL *val)
+{
+    int64_t n = ptr[r1] - ptr[r0], w = 0;
+    if (!FN(any_zero)(val, n)) {
+        for (int64_t r = r0; r < r1; r++) length[r - r0] = ptr[r + 1] - ptr[r];
+        return n;
+    }
+    for (int64_t r = r0; r < r1; r++) {
+        int64_t p = ptr[r] - ptr[r0];
+        int64_t left = FN(squeeze)(col + p, val + p, ptr[r + 1] - ptr[r], col + w, val + w);
+        length[r - r0] = (PTR)left;
+        w += left;
     }
     return w;
 }
@@ -43,25 +87,26 @@ static inline int64_t FN(copy)(const IDX *from_col, const VAL *from_val, int64_t
         for (int64_t k = 0; k < n; k++) val[k] = from_val[k];
     else
         for (int64_t k = 0; k < n; k++) val[k] = STORE(FN(times)(f, LOAD(from_val[k])));
-    return FN(squeeze)(col, val, n);
+    return FN(any_zero)(val, n) ? FN(squeeze)(col, val, n, col, val) : n;
 }
 
-/* alpha A + beta B for rows r0 <= r < r1, one after the other; zeros are dropped.  By the relation of the two rows:
+/* alpha A + beta B for rows r0 <= r < r1, one after the other; zeros are dropped.  By the relation of two rows:
  * alike, one before the other, or mixed, which are merged without branches on their columns. */
 static int64_t FN(add)(const sc_csr *A, const sc_csr *B, const void *alpha_, const void *beta_, int64_t r0, int64_t r1,
-                       int64_t *length, void *out_col, void *out_val)
+                       void *length_, void *out_col, void *out_val)
 {
     const PTR *pa = A->indptr, *pb = B->indptr;
     const IDX *ca = A->indices, *cb = B->indices;
     const VAL *va = A->data, *vb = B->data;
     ACC alpha = *(const ACC *)alpha_, beta = *(const ACC *)beta_;
     int plain = alpha == 1 && beta == 1, one_a = alpha == 1, one_b = beta == 1;
+    PTR *length = length_;
     IDX *col = out_col;
     VAL *val = out_val;
-    int64_t w = 0;
+    int64_t w = 0, level = r0;
     for (int64_t r = r0; r < r1; r++) {
-        int64_t i = pa[r], ie = pa[r + 1], j = pb[r], je = pb[r + 1], n = ie - i, begin = w;
-        if (n == je - j && FN(alike)(ca + i, cb + j, n)) {
+        int64_t i = pa[r], j = pb[r], begin = w, next = FN(alike)(pa, pb, ca, cb, r, r1, &level), n = pa[next] - i;
+        if (next > r) {
             IDX *restrict c = col + w;
             VAL *restrict v = val + w;
             for (int64_t k = 0; k < n; k++) c[k] = ca[i + k];
@@ -70,11 +115,15 @@ static int64_t FN(add)(const sc_csr *A, const sc_csr *B, const void *alpha_, con
             else
                 for (int64_t k = 0; k < n; k++)
                     v[k] = STORE(FN(times)(alpha, LOAD(va[i + k])) + FN(times)(beta, LOAD(vb[j + k])));
-            w += FN(squeeze)(col + w, val + w, n);
-        } else if (i == ie || j == je || ca[ie - 1] < cb[j] || cb[je - 1] < ca[i]) {
+            w += FN(settle)(pa, r, next, length + r - r0, c, v);
+            r = next - 1;
+            continue;
+        }
+        int64_t ie = pa[r + 1], je = pb[r + 1];
+        if (i == ie || j == je || ca[ie - 1] < cb[j] || cb[je - 1] < ca[i]) {
             int b_first = j < je && (i == ie || cb[j] < ca[i]);
             if (b_first) w += FN(copy)(cb + j, vb + j, je - j, beta, one_b, col + w, val + w);
-            w += FN(copy)(ca + i, va + i, n, alpha, one_a, col + w, val + w);
+            w += FN(copy)(ca + i, va + i, ie - i, alpha, one_a, col + w, val + w);
             if (!b_first) w += FN(copy)(cb + j, vb + j, je - j, beta, one_b, col + w, val + w);
         } else {
             while (i < ie && j < je) {
@@ -91,7 +140,7 @@ static int64_t FN(add)(const sc_csr *A, const sc_csr *B, const void *alpha_, con
             w += FN(copy)(ca + i, va + i, ie - i, alpha, one_a, col + w, val + w);
             w += FN(copy)(cb + j, vb + j, je - j, beta, one_b, col + w, val + w);
         }
-        length[r - r0] = w - begin;
+        length[r - r0] = (PTR)(w - begin);
     }
     return w;
 }
@@ -105,28 +154,32 @@ static int FN(finite)(const VAL *val, int64_t n)
 }
 
 /* A * B by elements for rows r0 <= r < r1; zeros are dropped.  What is not finite makes NaN of a missing partner. */
-static int64_t FN(multiply)(const sc_csr *A, const sc_csr *B, int64_t r0, int64_t r1, int64_t *length, void *out_col,
+static int64_t FN(multiply)(const sc_csr *A, const sc_csr *B, int64_t r0, int64_t r1, void *length_, void *out_col,
                             void *out_val)
 {
     const PTR *pa = A->indptr, *pb = B->indptr;
     const IDX *ca = A->indices, *cb = B->indices;
     const VAL *va = A->data, *vb = B->data;
+    PTR *length = length_;
     IDX *col = out_col;
     VAL *val = out_val;
-    int64_t w = 0;
+    int64_t w = 0, level = r0;
     int alone = !FN(finite)(va + pa[r0], pa[r1] - pa[r0]) || !FN(finite)(vb + pb[r0], pb[r1] - pb[r0]);
     for (int64_t r = r0; r < r1; r++) {
-        int64_t i = pa[r], ie = pa[r + 1], j = pb[r], je = pb[r + 1], n = ie - i, begin = w;
         /* GCC fuses vectors of complex products even with contraction off: those go one by one. */
-        if (VREAL && n == je - j && FN(alike)(ca + i, cb + j, n)) {
+        int64_t i = pa[r], j = pb[r], begin = w, next = VREAL ? FN(alike)(pa, pb, ca, cb, r, r1, &level) : r;
+        if (next > r) {
             IDX *restrict c = col + w;
             VAL *restrict v = val + w;
+            int64_t n = pa[next] - i;
             for (int64_t k = 0; k < n; k++) c[k] = ca[i + k];
             for (int64_t k = 0; k < n; k++) v[k] = STORE(LOAD(va[i + k]) * LOAD(vb[j + k]));
-            w += FN(squeeze)(col + w, val + w, n);
-            i = ie;
-            j = je;
-        } else if (!alone) {
+            w += FN(settle)(pa, r, next, length + r - r0, c, v);
+            r = next - 1;
+            continue;
+        }
+        int64_t ie = pa[r + 1], je = pb[r + 1];
+        if (!alone) {
             if (i < ie && j < je && (ca[ie - 1] < cb[j] || cb[je - 1] < ca[i])) i = ie;
             while (i < ie && j < je) {
                 IDX a = ca[i], b = cb[j];
@@ -157,7 +210,7 @@ static int64_t FN(multiply)(const sc_csr *A, const sc_csr *B, int64_t r0, int64_
                 col[w] = cb[j];
                 val[w++] = STORE(LOAD(vb[j]) * 0);
             }
-        length[r - r0] = w - begin;
+        length[r - r0] = (PTR)(w - begin);
     }
     return w;
 }

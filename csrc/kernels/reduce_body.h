@@ -27,12 +27,34 @@ static void RFN(rows)(const sc_csr *A, int64_t r0, int64_t r1, const void *mean_
 /* y[c] joined with the terms of the entries of column c in rows r0 <= r < r1 */
 static void RFN(columns)(const sc_csr *A, int64_t r0, int64_t r1, const void *mean_, void *y_)
 {
+    enum { AHEAD = 32 };
     const PTR *ptr = A->indptr;
     const IDX *col = A->indices;
     const VAL *val = A->data;
     const WIDE *mean = mean_;
     RES *y = y_;
-    for (int64_t p = ptr[r0]; p < ptr[r1]; p++) y[col[p]] = JOIN(y[col[p]], TERM((WIDE)LOAD(val[p]), mean[col[p]]));
+    int64_t p = ptr[r0], end = ptr[r1], far = A->cols > 1 << 14 ? end - AHEAD - 3 : 0;
+    while (p + 4 <= end) {
+        IDX a = col[p], b = col[p + 1], c = col[p + 2], d = col[p + 3];
+        if (p < far)
+            for (int k = 0; k < 4; k++) __builtin_prefetch(y + col[p + AHEAD + k], 1);
+        if (a != b && a != c && a != d && b != c && b != d && c != d) {
+            /* Four sums are read before one is written, or each reading would wait for the writing before it. */
+            RES ya = JOIN(y[a], TERM((WIDE)LOAD(val[p]), mean[a]));
+            RES yb = JOIN(y[b], TERM((WIDE)LOAD(val[p + 1]), mean[b]));
+            RES yc = JOIN(y[c], TERM((WIDE)LOAD(val[p + 2]), mean[c]));
+            RES yd = JOIN(y[d], TERM((WIDE)LOAD(val[p + 3]), mean[d]));
+            y[a] = ya;
+            y[b] = yb;
+            y[c] = yc;
+            y[d] = yd;
+            p += 4;
+        } else {
+            for (int64_t stop = p + 4; p < stop; p++)
+                y[col[p]] = JOIN(y[col[p]], TERM((WIDE)LOAD(val[p]), mean[col[p]]));
+        }
+    }
+    for (; p < end; p++) y[col[p]] = JOIN(y[col[p]], TERM((WIDE)LOAD(val[p]), mean[col[p]]));
     (void)mean;
 }
 

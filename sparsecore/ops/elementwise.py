@@ -265,7 +265,7 @@ def sum(A, axis=None, *, threads=None):
     if not _args.has_kernel(R.data.dtype):
         return st.wrapped(None, st.canonical(R, threads)).sum(axis=axis)
     y, _ = _reduce(R, "sum", axis, threads, duplicates=True)
-    return y.astype(R.data.dtype)
+    return y.astype(R.data.dtype, copy=False)
 
 
 def mean_var(A, axis=None, *, threads=None):
@@ -285,7 +285,7 @@ def mean_var(A, axis=None, *, threads=None):
         stored, _ = _reduce(R, "count", axis, threads)
         squares, _ = _reduce(R, "deviation", axis, threads, mean=np.atleast_1d(mean))
         var = (squares + (size - stored) * np.abs(mean) ** 2) / size
-    return mean.astype(dtype), var.astype(_real(dtype))
+    return mean.astype(dtype, copy=False), var.astype(_real(dtype), copy=False)
 
 
 def norm(A, axis=None, ord=2, *, threads=None):
@@ -303,7 +303,7 @@ def norm(A, axis=None, ord=2, *, threads=None):
     y, _ = _reduce(R, {1: "abs", 2: "square", np.inf: "absmax"}[ord], axis, threads)
     if ord == 2:
         y = np.sqrt(y)
-    return y.astype(_real(R.data.dtype))
+    return y.astype(_real(R.data.dtype), copy=False)
 
 
 def absmax(A, axis=None, *, threads=None):
@@ -313,7 +313,7 @@ def absmax(A, axis=None, *, threads=None):
     R = st._view(A)
     if _args.has_kernel(R.data.dtype):
         y, _ = _reduce(R, "absmax", axis, threads)
-        return y.astype(_real(R.data.dtype))
+        return y.astype(_real(R.data.dtype), copy=False)
     C = st.wrapped(A, st.copied(R, threads))
     if 0 in A.shape:
         return np.zeros(A.shape[1 - axis], R.data.dtype) if axis is not None else R.data.dtype.type(0)

@@ -4,7 +4,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from .. import _args, _core, _threads
-from .structure import validate
+from .structure import flipped, validate
 
 __all__ = ["MatmulPlan", "gram", "masked_matmul", "matmul_topn", "sddmm"]
 
@@ -19,21 +19,18 @@ def _check_inner(A, B):
         raise ValueError(f"A has {A.shape[1]} columns; B has {B.shape[0]} rows")
 
 
-def _pair(A, B):
+def _pair(A, B, threads):
     """(R, S, column): the views whose product R @ S is A @ B, or (column) its transpose."""
     RA = _args.rows(A, "A")
     if RA.transposed:
         # (A @ B).T = B.T @ A.T, and the CSC buffers of B and A are the CSR buffers of those.
-        return _as_format(B, "csc", "B"), RA, True
-    return RA, _as_format(B, "csr", "B"), False
+        return _as_format(B, "csc", "B", threads), RA, True
+    return RA, _as_format(B, "csr", "B", threads), False
 
 
-def _as_format(M, fmt, name):
+def _as_format(M, fmt, name, threads):
     R = _args.rows(M, name)
-    if R.transposed == (fmt == "csc"):
-        return R
-    validate(M)
-    return _args.rows(M.asformat(fmt), name)
+    return R if R.transposed == (fmt == "csc") else flipped(R, threads, merge=False)
 
 
 def _work(R, S):
@@ -56,7 +53,7 @@ def sparse_sparse(A, B, threads=None):
         C = (A @ B).asformat("csc" if A.format == "csc" else "csr")
         C.sum_duplicates()
         return C
-    R, S, column = _pair(A, B)
+    R, S, column = _pair(A, B, threads)
     return _result(A, B, column, _product(R, S, B, dtype, threads))
 
 
@@ -128,7 +125,7 @@ def gram(A, *, axis=0, threads=None):
     if not _args.has_kernel(R.data.dtype) or n > np.iinfo(np.int32).max:
         C = sparse_sparse(A.T, A, threads) if axis == 0 else sparse_sparse(A, A.T, threads)
         return C if (C.format == "csc") == R.transposed else C.T
-    by_row, by_column = _as_format(A, "csr", "A"), _as_format(A, "csc", "A")
+    by_row, by_column = (_as_format(A, fmt, "A", threads) for fmt in ("csr", "csc"))
     left, right = (by_row, by_column) if axis else (by_column, by_row)
     halve = _products_per_entry(left, right, R.data.dtype) >= MIRROR
     parts = _multiply(left, right, R.data.dtype, threads, symmetric=halve)
@@ -167,7 +164,7 @@ def matmul_topn(A, B, n, *, threshold=None, threads=None):
     cls, shape = _args.container(A, "csr"), (A.shape[0], B.shape[1])
     if not _args.has_kernel(dtype) or shape[1] > np.iinfo(np.int32).max:
         return _args.wrap(cls, shape, *_largest_of_rows(sparse_sparse(A, B, threads).tocsr(), n, floor))
-    R, S = _as_format(A, "csr", "A"), _as_format(B, "csr", "B")
+    R, S = _as_format(A, "csr", "A", threads), _as_format(B, "csr", "B", threads)
     if n == 0:      # kernels keep at least one: let none be large enough
         n, floor = 1, np.inf
     indptr, indices, data = _core.topn(*_buffers(R, dtype), *_buffers(S, dtype), n, floor,
@@ -226,7 +223,7 @@ def masked_matmul(A, B, mask, *, threads=None):
     if mask.shape != shape:
         raise ValueError(f"mask has shape {mask.shape}; A @ B has {shape}")
     dtype = np.result_type(A.dtype, B.dtype)
-    R, S, column = _pair(A, B)
+    R, S, column = _pair(A, B, threads)
     M = _pattern(mask, "csc" if column else "csr", "mask")
     return _result(A, B, column, (M.indptr.copy(), M.indices.copy(), _masked(R, S, M, dtype, threads)))
 
@@ -280,7 +277,7 @@ class MatmulPlan:
     def __init__(self, A, B, *, threads=None):
         _check_inner(A, B)
         self.shape = (A.shape[0], B.shape[1])
-        R, S, self._column = _pair(A, B)
+        R, S, self._column = _pair(A, B, threads)
         self._container = _args.container(A, "csc" if self._column else "csr")
         # The operand whose format was changed needs its values in another order.
         self._order = None

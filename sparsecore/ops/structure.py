@@ -97,8 +97,8 @@ def canonical(R, threads=None):
     return summed(R._replace(indptr=R.indptr.copy(), indices=R.indices.copy(), data=R.data.copy()), threads)
 
 
-def flipped(R, threads=None):
-    """The compressed view of the transpose, in fresh arrays, canonical."""
+def flipped(R, threads=None, merge=True):
+    """The compressed view of the transpose, in fresh arrays, canonical; without `merge` equal columns stay."""
     R = narrow(R, threads)
     n, index = R.indices.shape[0], R.indices.dtype
     data = bits(R.data)
@@ -110,7 +110,7 @@ def flipped(R, threads=None):
     sound = _core.transpose(R.shape, R.indptr, R.indices, data, indptr, indices, bits(out), _work(threads, R))
     out = R.data[out] if numbers else out
     T = _args.Rows(R.shape[::-1], indptr, indices, out, not R.transposed)
-    return T if sound else merged(T, threads)
+    return T if sound or not merge else merged(T, threads)
 
 
 def copied(R, threads=None):

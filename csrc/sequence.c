@@ -1,0 +1,111 @@
+/* Results of unknown length, packed in order. */
+#include "sequence.h"
+
+#include "structure.h"
+#include "team.h"
+
+#ifndef _WIN32
+#include <sched.h>
+#endif
+
+#define BUFFERS 16                    /* results that a thread keeps at most: what it computes in a time slice */
+#define SCRATCH ((int64_t)8 << 20)    /* bytes for them, if results are not large themselves */
+#define PAGE ((size_t)2 << 20)
+
+int sc_sequence_open(struct sc_sequence *S, int64_t parts, int64_t room)
+{
+    S->parts = parts;
+    S->room = (room + 64 + 15) / 16 * 16;
+    S->buffers = SC_MAX(2, SC_MIN(BUFFERS, SCRATCH / (S->room * (int64_t)(S->index + S->value))));
+    if (S->threads == 1) S->buffers = 1;
+    S->length = sc_alloc(parts, sizeof *S->length);
+    S->cols = sc_alloc(S->threads * S->buffers * S->room, S->index);
+    S->vals = sc_alloc(S->threads * S->buffers * S->room, S->value);
+    if (!S->length || !S->cols || !S->vals) return SC_NO_MEMORY;
+    memset(S->length, 0xff, (size_t)parts * sizeof *S->length);
+    return SC_OK;
+}
+
+void sc_sequence_close(struct sc_sequence *S)
+{
+    sc_free(S->length);
+    sc_free(S->cols);
+    sc_free(S->vals);
+}
+
+/* `n` entries to place `at` of one array.  Who reaches a new large page touches the next one: two threads that meet on
+ * a page nobody touched would both clear it, one of them for nothing. */
+static void put(const struct sc_sequence *S, void *to, const void *from, int64_t at, int64_t n, size_t size)
+{
+    size_t begin = (size_t)at * size, end = begin + (size_t)n * size, ahead = (end / PAGE + 1) * PAGE;
+    if (end / PAGE > begin / PAGE && ahead < (size_t)S->limit * size)
+        __atomic_fetch_or((char *)to + ahead, 0, __ATOMIC_RELAXED);      /* another thread may have written there */
+    memcpy((char *)to + begin, from, end - begin);
+}
+
+static void yield(void)
+{
+#ifndef _WIN32
+    sched_yield();
+#endif
+}
+
+/* A result that is kept until its place is known. */
+struct kept {
+    int64_t part, n;
+    void *col, *val;
+};
+
+/* Are the parts before `part` all done?  `next` and `at` are this thread's own view of what is. */
+static int placed(const struct sc_sequence *S, int64_t part, int64_t *next, int64_t *at)
+{
+    for (int64_t m; *next < part; ++*next, *at += m)
+        if ((m = __atomic_load_n(&S->length[*next], __ATOMIC_ACQUIRE)) < 0) return 0;
+    return 1;
+}
+
+/* What one thread does. */
+static int work(struct sc_sequence *S, int64_t k1, int64_t first, int64_t *turn, sc_sequence_fn *compute, void *job,
+                int thread)
+{
+    struct kept kept[BUFFERS];
+    int64_t head = 0, count = 0, next = first, at = S->filled, more = 1;
+    int status = SC_OK;
+    while (more || count) {
+        for (; count; head = --count ? (head + 1) % S->buffers : 0) {
+            const struct kept *k = &kept[head];
+            if (!placed(S, k->part, &next, &at)) break;
+            if (!k->n) continue;                /* there may be no room for nothing */
+            if (k->n > S->limit - at) { status = SC_CHANGED; continue; }
+            put(S, S->col, k->col, at, k->n, S->index);
+            put(S, S->val, k->val, at, k->n, S->value);
+        }
+        if (!more || count == S->buffers) {
+            if (count) yield();
+            continue;
+        }
+        int64_t part = __atomic_fetch_add(turn, 1, __ATOMIC_RELAXED);
+        if (!(more = part < k1)) continue;
+        /* One thread writes to its place at once if what it may write beyond the end has room too.  (Several, each when
+         * its turn has come: 1.5 times slower than all through scratch.) */
+        int direct = S->threads == 1 && placed(S, part, &next, &at) && S->room <= S->limit - at;
+        int64_t slot = (head + count) % S->buffers, from = (thread * S->buffers + slot) * S->room, n = 0;
+        void *col = direct ? sc_at(S->col, at, S->index) : sc_at(S->cols, from, S->index);
+        void *val = direct ? sc_at(S->val, at, S->value) : sc_at(S->vals, from, S->value);
+        int found = compute(job, thread, part, col, val, &n);
+        if (found != SC_OK) status = found;
+        if (!direct) kept[(head + count++) % S->buffers] = (struct kept){part, n, col, val};
+        __atomic_store_n(&S->length[part], n, __ATOMIC_RELEASE);
+    }
+    return status;
+}
+
+int sc_sequence_run(struct sc_sequence *S, int64_t k0, int64_t k1, sc_sequence_fn *compute, void *job)
+{
+    int64_t turn = k0;
+    int status = SC_OK;
+#pragma omp parallel num_threads(S->threads) if (S->threads > 1)
+    sc_report(&status, work(S, k1, k0, &turn, compute, job, sc_thread()));
+    for (int64_t k = k0; k < k1; k++) S->filled += S->length[k];
+    return status;
+}
