@@ -185,7 +185,7 @@ def test_finalize_reports_its_choice_and_changes_nothing_else():
     assert all(torch.equal(a, b) for a, b in zip(before.values(), net.state_dict().values()))
     for entry in pruner.report:
         chosen = [entry["kernel@1"], entry["kernel@16"]]
-        assert entry["dense fallback"] == chosen.count("dense")
+        assert entry["dense fallback"] == chosen.count("dense") + chosen.count("blas")
         kept_dense = isinstance(fast.get_submodule(entry["name"]), nn.Linear)
         assert kept_dense == (chosen == ["dense", "dense"])
 
@@ -288,7 +288,8 @@ class TestSparseSequential:
                 layer.kernels = dict(kernels or {})
         return net, chain
 
-    @pytest.mark.parametrize("kernels", [None, {1: "dense", 100: "sparse"}, {1: "serial", 100: "dense"}], ids=str)
+    @pytest.mark.parametrize("kernels", [None, {1: "dense", 100: "sparse"}, {1: "serial", 100: "dense"},
+                                         {1: "blas", 100: "serial"}], ids=str)
     @pytest.mark.parametrize("batch", [0, 1, 7, 300])
     def test_same_values(self, batch, kernels):
         net, chain = self.pair(kernels)
@@ -351,7 +352,7 @@ class TestSparseSequential:
         if any(isinstance(layer, sct.SparseLinear) for layer in fast):
             assert isinstance(fast, sct.SparseSequential)
         for name in ("0", "2", "4"):
-            assert pruner.report[name]["kernel@1"] in ("dense", "sparse", "serial")
+            assert pruner.report[name]["kernel@1"] in ("dense", "blas", "sparse", "serial")
 
 
 def test_sparse_layers_take_no_more_threads_than_torch(monkeypatch):
@@ -366,3 +367,10 @@ def test_sparse_layers_take_no_more_threads_than_torch(monkeypatch):
             assert seen[-1] <= wanted
     finally:
         torch.set_num_threads(before)
+
+
+def test_numpy_takes_a_dense_product_only_with_as_few_threads(monkeypatch):
+    monkeypatch.setattr(sct, "_numpy_threads", lambda: torch.get_num_threads() + 1)
+    assert "blas" not in sct._other_kinds(1)
+    monkeypatch.setattr(sct, "_numpy_threads", lambda: 1)
+    assert "blas" in sct._other_kinds(1) and "blas" not in sct._other_kinds(8)
