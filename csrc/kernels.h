@@ -91,8 +91,6 @@ struct sc_select_kernels {
     int64_t (*at_least[3])(const void *x, int64_t n, uint64_t key, uint64_t *bits, uint64_t *top);
     void (*ranked[3])(const void *x, int64_t n, uint64_t key, uint64_t *larger, uint64_t *same, int64_t *above,
                       int64_t *equal);
-    void (*grade[3])(const void *x, int64_t n, uint64_t lo, uint64_t hi, uint8_t *grades);
-    int64_t (*settle[3])(const void *x, int64_t n, uint64_t key, uint8_t *grades);
 };
 
 /* From bits (one word for 64 values) to results.  compact is indexed by [64-bit indices?][log2 of the value's size]. */
@@ -102,7 +100,6 @@ struct sc_threshold_kernels {
     void (*bytes_of_bits)(const uint64_t *bits, int64_t n, uint8_t *mask);
     int64_t (*bits_of_bytes)(const uint8_t *mask, int64_t n, uint64_t *bits);
     int64_t (*take_first)(uint64_t *larger, const uint64_t *same, int64_t words, int64_t quota);
-    void (*take_grades)(uint8_t *grades, int64_t n, int64_t quota);
     sc_compact_fn *compact[2][5];
     void (*groups[3])(const void *x, int64_t n, int64_t keep, int64_t group, uint64_t *bits, uint64_t *top);
 };

@@ -6,6 +6,7 @@
 #include "select.h"
 
 #include <math.h>
+#include <stdatomic.h>
 
 #define SIGMAS 3.0
 #define RUN 16                  /* neighbours sampled together: a cache line of f32 */
@@ -194,7 +195,6 @@ struct pieces {
     struct sc_cuts *cuts;
     int64_t *first, n, parts, values;
     int width;
-    uint8_t **grades;      /* NULL, or as many as values, in row-major order */
 };
 
 static void locate(const int64_t *first, int64_t n, int64_t i, int64_t *which, int64_t *local)
@@ -208,8 +208,8 @@ static void locate(const int64_t *first, int64_t n, int64_t i, int64_t *which, i
     *local = i - first[lo];
 }
 
-/* A call of visit(row segment, its grades or NULL) for each segment of part `part`. */
-typedef void visit_fn(void *self, int slot, int64_t part, const void *x, int64_t n, uint8_t *grades);
+/* A call of visit(row segment) for each segment of part `part`. */
+typedef void visit_fn(void *self, int slot, const void *x, int64_t n);
 
 static void visit_part(const struct pieces *p, int64_t part, char *pack, visit_fn *visit, void *self, int slot)
 {
@@ -218,9 +218,7 @@ static void visit_part(const struct pieces *p, int64_t part, char *pack, visit_f
     const sc_dense *W = &p->W[which];
     struct sc_part q = sc_part_of(&p->cuts[which], local);
     sc_panel panel = sc_panel_of(W, (size_t)2 << p->width, &q, pack);
-    for (int64_t r = q.r0; r < q.r1; r++)
-        visit(self, slot, part, panel.data + (r - q.r0) * panel.stride, q.c1 - q.c0,
-              p->grades ? p->grades[which] + r * W->cols + q.c0 : 0);
+    for (int64_t r = q.r0; r < q.r1; r++) visit(self, slot, panel.data + (r - q.r0) * panel.stride, q.c1 - q.c0);
 }
 
 struct pass {
@@ -233,14 +231,10 @@ struct pass {
     _Atomic int64_t kept;     /* that it should hold */
     int64_t *bins;
     struct sc_bracket *b;
-    int grading, graded;      /* this pass also grades what it reads; the bracket it did so by held the k-th */
-    _Atomic int64_t *tied;    /* ties taken before part k; -1: not known yet */
-    int64_t ties;             /* to take of all */
 };
 
-static void visit_bracket(void *self, int slot, int64_t part, const void *x, int64_t n, uint8_t *grades)
+static void visit_bracket(void *self, int slot, const void *x, int64_t n)
 {
-    (void)part;
     struct pass *p = self;
     struct sc_bracket *b = &p->b[slot];
     size_t size = (size_t)2 << p->width;
@@ -249,40 +243,23 @@ static void visit_bracket(void *self, int slot, int64_t part, const void *x, int
         b->kept = 0;
         sc_kernels()->select->bracket[p->width]((const char *)x + (size_t)i * size, SC_MIN(most, n - i), p->lo, p->hi, nest,
                                                 p->nest_bytes / (int64_t)size, b);
-        if (p->grading)      /* once more, from the second-level cache */
-            sc_kernels()->select->grade[p->width]((const char *)x + (size_t)i * size, SC_MIN(most, n - i), p->lo, p->hi,
-                                                  grades + i);
         if (b->kept == 0) continue;
         int64_t at = atomic_fetch_add(&p->kept, b->kept);
         if (at < p->all) memcpy(p->pool + (size_t)at * size, nest, (size_t)SC_MIN(b->kept, p->all - at) * size);
     }
 }
 
-static void visit_histogram(void *self, int slot, int64_t part, const void *x, int64_t n, uint8_t *grades)
+static void visit_histogram(void *self, int slot, const void *x, int64_t n)
 {
     struct pass *p = self;
-    (void)part;
-    (void)grades;
     sc_kernels()->select->histogram[p->width](x, n, p->lo, p->hi, p->shift, p->bins + slot * BINS);
-}
-
-/* With the key in lo: grades become a mask, of ties the first. */
-static void visit_settle(void *self, int slot, int64_t part, const void *x, int64_t n, uint8_t *grades)
-{
-    struct pass *p = self;
-    (void)slot;
-    int64_t equal = sc_kernels()->select->settle[p->width](x, n, p->lo, grades), before = sc_await(&p->tied[part]);
-    int64_t quota = SC_MIN(equal, p->ties - before);
-    p->tied[part + 1] = before + quota;
-    if (equal) sc_kernels()->threshold->take_grades(grades, n, quota);
 }
 
 static int everywhere(const struct pieces *p, char *packs, visit_fn *visit, void *self, int threads)
 {
     for (int64_t from = 0; from < p->parts; from += SC_POLL_PARTS) {
         int64_t to = SC_MIN(p->parts, from + SC_POLL_PARTS);
-        /* In rising order: whoever settles waits for the part before. */
-#pragma omp parallel for num_threads(threads) schedule(monotonic : dynamic, 1) if (threads > 1)
+#pragma omp parallel for num_threads(threads) schedule(dynamic, 1) if (threads > 1)
         for (int64_t k = from; k < to; k++) {
             int slot = sc_slot();
             visit_part(p, k, packs ? packs + (size_t)slot * SC_PACK_BYTES : 0, visit, self, slot);
@@ -399,12 +376,10 @@ static int kth(const struct pieces *p, const int64_t *begin, int64_t k, int thre
     *f = (struct sc_found){0, 0, 0};
     for (int round = 0; round < 3; round++) {
         struct sc_bracket b;
-        pass->grading = round == 0 && p->grades;
         status = count(p, pass, packs, threads, &b);
         if (status != SC_OK) return status;
         uint64_t lo = pass->lo, hi = pass->hi;
         int where = decide(&b, k, lo, hi, f);
-        if (pass->grading) pass->graded = where == FOUND || where == INSIDE;
         if (where == FOUND) return SC_OK;
         if (where == INSIDE && b.kept <= pass->all - 1024) {
             status = sc_kth_serial(p->width, pass->pool, b.kept, k - b.from_hi, 0, pass->pool + (size_t)b.kept * size,
@@ -429,28 +404,14 @@ static int kth(const struct pieces *p, const int64_t *begin, int64_t k, int thre
     return SC_CHANGED;
 }
 
-/* Grades of the first pass, whose bracket held the k-th, become a mask. */
-static int settle(const struct pieces *p, struct pass *pass, int64_t k, const struct sc_found *f, int threads)
-{
-    pass->lo = f->key;
-    pass->ties = k - f->above;
-    for (int64_t i = 0; i <= p->parts; i++) pass->tied[i] = i ? -1 : 0;
-    return everywhere(p, 0, visit_settle, pass, threads);
-}
-
-int sc_kth_key(const sc_dense *W, int64_t n, int64_t k, uint8_t *const *mask, int threads, uint64_t *key,
-               int64_t *above, int64_t *equal, int *masked)
+int sc_kth_key(const sc_dense *W, int64_t n, int64_t k, int threads, uint64_t *key, int64_t *above, int64_t *equal)
 {
     struct pieces p = {.n = 0, .width = n ? sc_key_width(W[0].val) : -1};
-    *masked = 0;
     if (p.width < 0) return SC_BAD_TYPE;
-    for (int64_t i = 0; i < n && mask; i++)
-        if (W[i].col_stride != 1 || (W[i].rows > 1 && W[i].row_stride != W[i].cols)) mask = 0;
     size_t size = (size_t)2 << p.width;
     p.W = sc_alloc(n, sizeof *p.W);
     p.cuts = sc_alloc(n, sizeof *p.cuts);
     p.first = sc_alloc(n, sizeof *p.first);
-    p.grades = mask ? sc_alloc(n, sizeof *p.grades) : 0;
     int64_t *begin = sc_alloc(n, sizeof *begin), *bins = sc_alloc((int64_t)threads * BINS, sizeof *bins);
     struct sc_bracket *counts = sc_alloc(threads, sizeof *counts);
     int gather = 0;
@@ -463,12 +424,10 @@ int sc_kth_key(const sc_dense *W, int64_t n, int64_t k, uint8_t *const *mask, in
     char *pool = sc_alloc(threads, (size_t)pool_bytes), *nests = sc_alloc(threads, (size_t)nest_bytes);
     char *packs = sc_alloc(threads, gather ? SC_PACK_BYTES : 64);
     int status = p.W && p.cuts && p.first && begin && bins && counts && pool && nests && packs ? SC_OK : SC_NO_MEMORY;
-    if (mask && !p.grades) status = SC_NO_MEMORY;
     for (int64_t i = 0; i < n && status == SC_OK; i++) {
         if (W[i].val != W[0].val) status = SC_BAD_TYPE;
         if (W[i].rows == 0 || W[i].cols == 0) continue;
         p.W[p.n] = flat(W[i]);
-        if (mask) p.grades[p.n] = mask[i];
         p.cuts[p.n] = sc_cuts_of(&p.W[p.n], size, 1);
         p.first[p.n] = p.parts;
         begin[p.n] = p.values;
@@ -480,23 +439,13 @@ int sc_kth_key(const sc_dense *W, int64_t n, int64_t k, uint8_t *const *mask, in
     struct sc_found f = {0, 0, 0};
     struct pass pass = {.width = p.width, .pool = pool, .nests = nests, .nest_bytes = nest_bytes, .bins = bins,
                         .all = pool_bytes * threads / (int64_t)size, .b = counts};
-    if (mask && status == SC_OK) {
-        pass.tied = sc_alloc(p.parts + 1, sizeof *pass.tied);
-        if (!pass.tied) status = SC_NO_MEMORY;
-    }
     if (status == SC_OK) status = kth(&p, begin, k, threads, &pass, gather ? packs : 0, &f);
-    if (status == SC_OK && pass.graded) {
-        status = settle(&p, &pass, k, &f, threads);
-        *masked = 1;
-    }
     *key = f.key;
     *above = f.above;
     *equal = f.equal;
     sc_free(p.W);
     sc_free(p.cuts);
     sc_free(p.first);
-    sc_free(p.grades);
-    sc_free((void *)pass.tied);
     sc_free(begin);
     sc_free(bins);
     sc_free(counts);

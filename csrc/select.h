@@ -5,13 +5,11 @@
 #ifdef _OPENMP
 #include <omp.h>
 #endif
-#include <sched.h>
-#include <stdatomic.h>
 
 #include "driver.h"
 
 #define SC_PART_BYTES (128 << 10)     /* read from memory once, then again from the second-level cache */
-#define SC_PACK_BYTES (640 << 10)     /* rows of an array of other strides, gathered: all scratch of a thread is < 1 MB */
+#define SC_PACK_BYTES (704 << 10)     /* rows of an array of other strides, gathered */
 #define SC_POLL_PARTS 2048            /* parts between two looks at signals */
 
 static inline int sc_slot(void)
@@ -21,22 +19,6 @@ static inline int sc_slot(void)
 #else
     return 0;
 #endif
-}
-
-/* The value that a predecessor passes on, negative until then. */
-static inline int64_t sc_await(_Atomic int64_t *value)
-{
-    int64_t v;
-    for (int turns = 0; (v = *value) < 0;) {
-        if (++turns < 4096) {
-#ifdef SC_X86
-            __builtin_ia32_pause();
-#endif
-        } else {
-            sched_yield();    /* more threads than processors: let the predecessor run */
-        }
-    }
-    return v;
 }
 
 /* Parts of rows x cols, numbered in row-major order: whole rows together, or one row cut across. */

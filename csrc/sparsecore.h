@@ -170,11 +170,8 @@ int sc_reduce(const sc_csr *A, enum sc_reduce what, enum sc_axis axis, const voi
 /* The key of a stored real is its bits without the sign: keys are ordered as magnitudes.  f16, bf16, f32, f64 only. */
 
 /* The k-th largest key (1 <= k <= values) of n arrays of one type taken together, and how many are above it and equal
- * to it.  SC_IS_NAN if there is a NaN.  With `mask` (as many bytes as values for each array) the same read also writes
- * where the k largest are, ties to the first, if all arrays are contiguous in row-major order and the first bracket
- * held the k-th: then *masked is set, else the masks hold nothing of use. */
-int sc_kth_key(const sc_dense *W, int64_t n, int64_t k, uint8_t *const *mask, int threads, uint64_t *key,
-               int64_t *above, int64_t *equal, int *masked);
+ * to it.  SC_IS_NAN if there is a NaN. */
+int sc_kth_key(const sc_dense *W, int64_t n, int64_t k, int threads, uint64_t *key, int64_t *above, int64_t *equal);
 
 /* What is selected from a dense W, in row-major order. */
 enum sc_rule_kind {

@@ -11,13 +11,11 @@ import numpy as np
 import scipy.sparse as sp
 
 from . import _args, _core, _threads
-from .ops import compact, large, structure
+from .ops import compact, large
 
 __all__ = ["apply_mask", "block_mask", "kth_magnitude", "nm_mask", "threshold", "topk", "topk_mask"]
 
 REALS = ("float16", "bfloat16", "float32", "float64")
-LONG = 1 << 20       # elements of a slice that is searched by all threads together, in parts
-LONG_STRIDED = 1 << 19      # bytes of one that would have to be gathered
 INF_BITS = {"float16": 0x7C00, "bfloat16": 0x7F80, "float32": 0x7F800000, "float64": 0x7FF0000000000000}
 
 
@@ -113,16 +111,13 @@ def _size(layers, sparse, values):
     return sum(v.size if s is None else s.shape[0] * s.shape[1] for s, v in zip(sparse, values, strict=True))
 
 
-def _kth(values, names, sparse, k, threads, masks=None):
-    """(key, ties, masked): the key of the k-th magnitude among the stored values, how many of its equals are wanted,
-    and whether the same read made the masks."""
+def _kth(values, names, sparse, k, threads):
+    """(key, ties): the key of the k-th magnitude among the stored values, and how many of its equals are wanted."""
     planes = [_plane(v) for v in values]
-    if masks is not None:
-        masks = [m for m in masks if m.size]
-    status, key, above, _, masked = _core.kth_key([p for p in planes if p.size], k, threads, masks)
+    status, key, above, _ = _core.kth_key([p for p in planes if p.size], k, threads)
     if status == _core.IS_NAN:
         _find_nan(values, names, sparse)
-    return key, k - above, masked
+    return key, k - above
 
 
 def _find_nan(values, names, sparse):
@@ -183,14 +178,10 @@ def _keep_entries(A, keep):
 def _mask_of(v, key, ties, threads):
     """(mask, ties taken) of an array of comparable values."""
     mask = large.empty(v.shape, bool)
-    return mask, _fill_mask(v, key, ties, mask, threads)
-
-
-def _fill_mask(v, key, ties, mask, threads):
-    """Ties taken."""
     if not v.size:
-        return 0
-    return _core.select(_row_major(v), _core.RANKED, key=key, ties=ties, mask=mask, threads=threads)[2]
+        return mask, 0
+    _, tied = _core.select(_row_major(v), _core.RANKED, key=key, ties=ties, mask=mask, threads=threads)[1:]
+    return mask, tied
 
 
 # ---- the functions -------------------------------------------------------------------------------------------------
@@ -266,23 +257,23 @@ def topk_mask(S, k, *, axis=None, threads=None):
     if k > stored or (any(s is not None for s in sparse) and k):
         masks = _sparse_masks(sparse, values, names, k, t)
     else:
-        masks = _rank(values, names, sparse, k, t)
+        masks = [m for m, _ in _rank(values, names, sparse, k, t)]
         masks = [m if s is None else _keep_entries(_pattern(s), m) for m, s in zip(masks, sparse, strict=True)]
     return masks[0] if single else masks
 
 
 def _rank(values, names, sparse, k, threads):
-    """Masks over the stored values of the k largest of all layers."""
+    """(mask over stored values, count) of the k largest of all layers."""
     if k == 0:
         _no_nan(values, names, sparse, threads)
-        return [np.zeros(v.shape, bool) for v in values]
-    masks = [large.empty(v.shape, bool) for v in values]
-    # Grading in the first read (masks to _kth) measured 42 ms against 31 to 35 for a second read, on AVX2.
-    key, ties, masked = _kth(values, names, sparse, k, threads)
-    if not masked:
-        for v, mask in zip(values, masks, strict=True):
-            ties -= _fill_mask(v, key, ties, mask, threads)
-    return masks
+        return [(np.zeros(v.shape, bool), 0) for v in values]
+    key, ties = _kth(values, names, sparse, k, threads)
+    out = []
+    for v in values:
+        mask, tied = _mask_of(v, key, ties, threads)
+        ties -= tied
+        out.append((mask, tied))
+    return out
 
 
 def _pattern(A):
@@ -293,7 +284,7 @@ def _sparse_masks(sparse, values, names, k, threads):
     """Masks where some layers are sparse: what is not stored counts as zero, and ties with stored zeros."""
     nonzero = sum(int(np.count_nonzero(v)) for v in values)
     if k <= nonzero:
-        masks = _rank(values, names, sparse, k, threads)
+        masks = [m for m, _ in _rank(values, names, sparse, k, threads)]
         return [m if s is None else _keep_entries(_pattern(s), m) for m, s in zip(masks, sparse, strict=True)]
     _no_nan(values, names, sparse, threads)
     wanted, masks = k - nonzero, []       # zeros, from the lowest index on
@@ -332,30 +323,10 @@ def _mask_by_slice(S, A, v, k, axis, threads):
     moved = np.moveaxis(v, at, -1)
     mask = large.empty(moved.shape, bool)
     if v.size:
-        plane = _plane(moved)
-        if _long(plane):
-            lines = mask.reshape(plane.shape)
-            for r, (key, ties) in enumerate(_kth_of_rows(plane, k, v, "S", t)):
-                _fill_mask(plane[r : r + 1], key, ties, lines[r : r + 1], t)
-        elif _core.select(plane, _core.ROWS, keep=k, mask=mask, threads=t)[0] == _core.IS_NAN:
+        status = _core.select(_plane(moved), _core.ROWS, keep=k, mask=mask, threads=t)[0]
+        if status == _core.IS_NAN:
             _raise_nan(v, "S")
     return np.moveaxis(mask, -1, at)
-
-
-def _long(plane):
-    """Are rows so long that each is searched in parts?  A row at a time would take more than 1 MB of scratch."""
-    gathered = plane.shape[1] > 1 and plane.strides[1] != plane.itemsize
-    return plane.shape[1] > LONG or (gathered and plane.shape[1] * plane.itemsize > LONG_STRIDED)
-
-
-def _kth_of_rows(plane, k, v, name, threads):
-    """(key, ties) of the k-th of every row of a view of v, in which a NaN is named."""
-    none = INF_BITS[plane.dtype.name] + 1
-    for r in range(plane.shape[0]):
-        status, key, above, *_ = _core.kth_key([plane[r : r + 1]], max(k, 1), threads)
-        if status == _core.IS_NAN:
-            _raise_nan(v, name)
-        yield (key, k - above) if k else (none, 0)
 
 
 def _sparse_slice_mask(A, v, k, axis, threads):
@@ -400,7 +371,7 @@ def topk(W, k, *, axis=None, threads=None):
         _no_nan(values, names, sparse, t)
         ties, key = 0, INF_BITS[values[0].dtype.name] + 1
     else:
-        key, ties, _ = _kth(values, names, sparse, k, t)
+        key, ties = _kth(values, names, sparse, k, t)
     results = []
     for layer, s, v, name in zip(layers, sparse, values, names, strict=True):
         if s is not None:
@@ -424,12 +395,7 @@ def _topk_by_slice(W, A, v, k, axis, threads):
     if axis == 0 or v.dtype != np.asarray(W).dtype:
         return apply_mask(W, topk_mask(W, k, axis=axis, threads=threads), threads=threads)
     k = _args.count(k, "k", 0, v.shape[1], f"W has {v.shape[1]} columns")
-    t = _threads.resolve(threads, v.size)
-    if not (v.size and _long(v)):
-        return _to_csr(v, _core.ROWS, "W", k * v.shape[0], keep=k, threads=t)[0]
-    rows = [_to_csr(v[r : r + 1], _core.RANKED, "W", k, key=key, ties=ties, threads=t)[0]
-            for r, (key, ties) in enumerate(_kth_of_rows(v, k, v, "W", t))]
-    return structure.vstack(rows, threads=t)
+    return _to_csr(v, _core.ROWS, "W", k * v.shape[0], keep=k, threads=_threads.resolve(threads, v.size))[0]
 
 
 def threshold(W, tau, *, threads=None):

@@ -1,6 +1,5 @@
 /* Selection by magnitude: instances for every width of stored reals. */
 #include "isa.h"
-#include "grades.h"
 #include "lanes.h"
 
 /* A fixed pseudo-random number for each i (splitmix64). */
@@ -24,6 +23,4 @@ const struct sc_select_kernels SC_SYM(sc_select) = {
     .pick = BY_KEY(pick),
     .at_least = BY_KEY(at_least),
     .ranked = BY_KEY(ranked),
-    .grade = BY_KEY(grade),
-    .settle = BY_KEY(settle),
 };

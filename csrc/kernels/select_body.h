@@ -143,84 +143,42 @@ static int64_t SC_PASTE(at_least, KNAME)(const void *x_, int64_t n, uint64_t key
     return count;
 }
 
-/* bits of key > hi and of lo <= key <= hi among m <= 64 values */
-static inline __attribute__((always_inline)) void SC_PASTE(within, KNAME)(const KEY *x, int64_t m, KEY lo, KEY hi,
-                                                                          uint64_t *over, uint64_t *in)
-{
-    uint64_t g = 0, s = 0;
-#if SC_LEVEL >= 2
-    if (m == 64) {
-        lanes off = K(all)(SIGN_OFF), vlo = K(all)(lo), vhi = K(all)(hi);
-        for (int j = 0; j < 64; j += LANES) {
-            lanes v = both(K(load)(x + j), off);
-            g |= (uint64_t)K(over)(v, vhi) << j;
-            s |= (uint64_t)(lo == hi ? K(same)(v, vhi) : K(over)(vlo, v)) << j;
-        }
-        *over = g;
-        *in = lo == hi ? s : ~(g | s);
-        return;
-    }
-#endif
-    for (int64_t j = 0; j < m; j++) {
-        KEY v = KEY_OF(x[j]);
-        g |= (uint64_t)(v > hi) << j;
-        s |= (uint64_t)(v >= lo && v <= hi) << j;
-    }
-    *over = g;
-    *in = s;
-}
-
 /* bits of |x[i]| > key and of |x[i]| == key; adds their numbers to *above and *equal */
-static void SC_PASTE(ranked, KNAME)(const void *x_, int64_t n, uint64_t key, uint64_t *larger, uint64_t *same,
+static void SC_PASTE(ranked, KNAME)(const void *x_, int64_t n, uint64_t key_, uint64_t *larger, uint64_t *same,
                                     int64_t *above, int64_t *equal)
 {
-    const KEY *x = x_;
-    for (int64_t i = 0; i < n; i += 64) {
-        uint64_t g, s;
-        SC_PASTE(within, KNAME)(x + i, SC_MIN(64, n - i), (KEY)key, (KEY)key, &g, &s);
+    const KEY *x = x_, key = (KEY)key_;
+    int64_t i = 0, a = 0, e = 0;
+#if SC_LEVEL >= 2
+    lanes off = K(all)(SIGN_OFF), vkey = K(all)(key);
+    for (; i + 64 <= n; i += 64) {
+        uint64_t g = 0, s = 0;
+        for (int j = 0; j < 64; j += LANES) {
+            lanes v = both(K(load)(x + i + j), off);
+            g |= (uint64_t)K(over)(v, vkey) << j;
+            s |= (uint64_t)K(same)(v, vkey) << j;
+        }
         larger[i / 64] = g;
         same[i / 64] = s;
-        *above += __builtin_popcountll(g);
-        *equal += __builtin_popcountll(s);
+        a += __builtin_popcountll(g);
+        e += __builtin_popcountll(s);
     }
-}
-
-/* grades[i] = 1 for key > hi, 2 for lo <= key <= hi, else 0 */
-static void SC_PASTE(grade, KNAME)(const void *x_, int64_t n, uint64_t lo, uint64_t hi, uint8_t *grades)
-{
-    const KEY *x = x_;
-    for (int64_t i = 0; i < n; i += 64) {
-        uint64_t g, s;
-        SC_PASTE(within, KNAME)(x + i, SC_MIN(64, n - i), (KEY)lo, (KEY)hi, &g, &s);
-        write_grades(grades + i, SC_MIN(64, n - i), g, s);
-    }
-}
-
-/* Grades of 2 become 1 for |x[i]| > key, 0 for less and stay for |x[i]| == key; returns how many stay.  Few values are
- * read where few are not known yet: they are asked for before the first is looked at. */
-static int64_t SC_PASTE(settle, KNAME)(const void *x_, int64_t n, uint64_t key, uint8_t *grades)
-{
-    enum { BLOCKS = 512 };
-    const KEY *x = x_;
-    uint16_t open[BLOCKS];
-    int64_t equal = 0;
-    for (int64_t from = 0; from < n; from += 64 * BLOCKS) {
-        int count = 0;
-        for (int b = 0; b < BLOCKS && from + b * 64 < n; b++) {
-            int64_t i = from + b * 64;
-            if (!read_grades(grades + i, SC_MIN(64, n - i), 0)) continue;
-            open[count++] = (uint16_t)b;
-            for (int j = 0; j < 64; j += 64 / (int)sizeof(KEY)) __builtin_prefetch(x + SC_MIN(i + j, n - 1));
+#endif
+    for (; i < n; i += 64) {
+        uint64_t g = 0, s = 0;
+        int64_t end = SC_MIN(64, n - i);
+        for (int64_t j = 0; j < end; j++) {
+            KEY v = KEY_OF(x[i + j]);
+            g |= (uint64_t)(v > key) << j;
+            s |= (uint64_t)(v == key) << j;
         }
-        for (int c = 0; c < count; c++) {
-            int64_t i = from + open[c] * 64, m = SC_MIN(64, n - i);
-            uint64_t one, two = read_grades(grades + i, m, &one), g, s;
-            SC_PASTE(within, KNAME)(x + i, m, (KEY)key, (KEY)key, &g, &s);
-            write_grades(grades + i, m, one | (two & g), two & s);
-            equal += __builtin_popcountll(two & s);
-        }
+        larger[i / 64] = g;
+        same[i / 64] = s;
+        a += __builtin_popcountll(g);
+        e += __builtin_popcountll(s);
     }
-    return equal;
+    *above += a;
+    *equal += e;
 }
 
 #undef SIGN_OFF

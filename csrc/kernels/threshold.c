@@ -1,12 +1,28 @@
 /* From bits to results: byte masks, compacted rows; N:M masks and block sums. */
 #include "isa.h"
-#include "grades.h"
 #include "lanes.h"
 
 /* mask[i] = bit i */
 static void bytes_of_bits(const uint64_t *bits, int64_t n, uint8_t *mask)
 {
-    for (int64_t i = 0; i < n; i += 64) write_grades(mask + i, SC_MIN(64, n - i), bits[i / 64], 0);
+    int64_t i = 0;
+#if SC_LEVEL >= 512
+    for (; i + 64 <= n; i += 64) _mm512_storeu_si512(mask + i, _mm512_maskz_set1_epi8(bits[i / 64], 1));
+#elif SC_LEVEL >= 2
+    const __m256i spread = _mm256_setr_epi64x(0, 0x0101010101010101, 0x0202020202020202, 0x0303030303030303);
+    const __m256i bit = _mm256_set1_epi64x((int64_t)0x8040201008040201);
+    for (; i + 32 <= n; i += 32) {
+        __m256i v = _mm256_shuffle_epi8(_mm256_set1_epi32((int)(bits[i / 64] >> (i & 32))), spread);
+        v = _mm256_cmpeq_epi8(_mm256_and_si256(v, bit), bit);
+        _mm256_storeu_si256((void *)(mask + i), _mm256_and_si256(v, _mm256_set1_epi8(1)));
+    }
+#endif
+    for (; i + 8 <= n; i += 8) {
+        uint64_t v = (bits[i / 64] >> (i & 63) & 0xff) * 0x0101010101010101 & 0x8040201008040201;
+        v = (v + 0x7f7f7f7f7f7f7f7f) >> 7 & 0x0101010101010101;
+        for (int j = 0; j < 8; j++) mask[i + j] = (uint8_t)(v >> 8 * j);
+    }
+    for (; i < n; i++) mask[i] = bits[i / 64] >> (i & 63) & 1;
 }
 
 /* bit i = mask[i] != 0; returns their number */
@@ -35,36 +51,24 @@ static int64_t bits_of_bytes(const uint8_t *mask, int64_t n, uint64_t *bits)
     return count;
 }
 
-/* bits |= the first of the bits of `more`, `quota` at most; returns how many there were to take */
-static inline int64_t take_some(uint64_t *bits, uint64_t more, int64_t quota)
-{
-    int64_t c = __builtin_popcountll(more);
-    if (c <= quota) {
-        *bits |= more;
-        return c;
-    }
-    for (c = 0; c < quota; c++, more &= more - 1) *bits |= more & -more;
-    return c;
-}
-
 /* larger |= the first `quota` bits of same; returns how many there were to take */
 static int64_t take_first(uint64_t *larger, const uint64_t *same, int64_t words, int64_t quota)
 {
     int64_t taken = 0;
-    for (int64_t w = 0; w < words && taken < quota; w++) taken += take_some(larger + w, same[w], quota - taken);
-    return taken;
-}
-
-/* Of n grades the first `quota` 2 become 1, the others 0. */
-static void take_grades(uint8_t *grades, int64_t n, int64_t quota)
-{
-    for (int64_t i = 0; i < n; i += 64) {
-        int64_t m = SC_MIN(64, n - i);
-        uint64_t one, two = read_grades(grades + i, m, &one);
-        if (!two) continue;
-        quota -= take_some(&one, two, quota);
-        write_grades(grades + i, m, one, 0);
+    for (int64_t w = 0; w < words && taken < quota; w++) {
+        uint64_t s = same[w];
+        int64_t c = __builtin_popcountll(s);
+        if (taken + c > quota) {
+            for (c = 0; taken + c < quota; c++) {
+                larger[w] |= s & -s;
+                s &= s - 1;
+            }
+        } else {
+            larger[w] |= s;
+        }
+        taken += c;
     }
+    return taken;
 }
 
 #define SC_BODY "threshold_body.h"
@@ -89,7 +93,6 @@ const struct sc_threshold_kernels SC_SYM(sc_threshold) = {
     .bytes_of_bits = bytes_of_bits,
     .bits_of_bytes = bits_of_bytes,
     .take_first = take_first,
-    .take_grades = take_grades,
     .compact = {BY_SIZE(compact_i32), BY_SIZE(compact_i64)},
     .groups = BY_KEY(groups),
 };

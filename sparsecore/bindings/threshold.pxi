@@ -18,38 +18,34 @@ cdef extern from "sparsecore.h" nogil:
         void *data
         int64_t room
         int wide
-    int sc_kth_key(const sc_dense *, int64_t, int64_t, uint8_t **, int, uint64_t *, int64_t *, int64_t *, int *)
+    int sc_kth_key(const sc_dense *, int64_t, int64_t, int, uint64_t *, int64_t *, int64_t *)
     int sc_select(const sc_dense *, size_t, const sc_rule *, const sc_sink *, int, int64_t *, int64_t *)
 
 AT_LEAST, NONZERO, RANKED, MASKED, GROUPS, ROWS = SC_AT_LEAST, SC_NONZERO, SC_RANKED, SC_MASKED, SC_GROUPS, SC_ROWS
 IS_NAN = SC_IS_NAN
 
 
-cdef void *address(a) except? NULL:
-    return NULL if a is None else cnp.PyArray_DATA(<cnp.ndarray>a)
-
-def kth_key(list arrays, int64_t k, int threads, list masks=None):
-    """(status, key, above, equal, masked) of the k-th largest magnitude of 2-D arrays of one type taken together; the
-    masks, contiguous, as many bytes as the arrays, hold something where masked."""
+def kth_key(list arrays, int64_t k, int threads):
+    """(status, key, above, equal) of the k-th largest magnitude of 2-D arrays of one type taken together."""
     cdef int64_t n = len(arrays), i, above = 0, equal = 0
     cdef uint64_t key = 0
-    cdef int status, masked = 0
+    cdef int status
     cdef sc_dense *W = <sc_dense *>malloc((n + 1) * sizeof(sc_dense))
-    cdef uint8_t **mask = <uint8_t **>malloc((n + 1) * sizeof(void *))
+    if W == NULL:
+        raise MemoryError
     try:
-        if W == NULL or mask == NULL:
-            raise MemoryError
         for i in range(n):
             dense_view(&W[i], arrays[i])
-            mask[i] = <uint8_t *>address(None if masks is None else masks[i])
         with nogil:
-            status = sc_kth_key(W, n, k, NULL if masks is None else mask, threads, &key, &above, &equal, &masked)
+            status = sc_kth_key(W, n, k, threads, &key, &above, &equal)
     finally:
         free(W)
-        free(mask)
     if status != SC_IS_NAN:
         check(status)
-    return status, key, above, equal, masked
+    return status, key, above, equal
+
+cdef void *address(a) except? NULL:
+    return NULL if a is None else cnp.PyArray_DATA(<cnp.ndarray>a)
 
 def select(cnp.ndarray W, int kind, uint64_t key=0, int64_t ties=0, int64_t keep=0, int64_t group=1, rule_mask=None,
            mask=None, words=None, indptr=None, indices=None, data=None, int threads=1):
