@@ -205,7 +205,8 @@ def test_reload_in_a_fresh_process_is_bit_exact_and_without_pickle(tmp_path):
 
     model = model_of_every_form()
     model.save(tmp_path / "m")
-    found = subprocess.run([sys.executable, "-c", RELOAD, str(tmp_path / "m")], capture_output=True, text=True)
+    found = subprocess.run([sys.executable, "-c", RELOAD, str(tmp_path / "m")], capture_output=True, text=True,
+                           cwd=tmp_path)     # away from the source tree
     assert found.returncode == 0, found.stderr
     expected = [f"{name}|{array.dtype}|{array.shape}|{hashlib.sha256(array.tobytes()).hexdigest()}"
                 for name, array in sorted(model.state_dict().items())]

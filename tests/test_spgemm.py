@@ -337,8 +337,8 @@ print(peak / (inputs + C.data.nbytes + C.indices.nbytes + C.indptr.nbytes))
 
 
 @pytest.mark.skipif(not os.path.exists("/proc/self/clear_refs"), reason="reads the peak of /proc")
-def test_a_product_needs_little_more_than_inputs_and_result():
-    run = subprocess.run([sys.executable, "-c", PEAK], capture_output=True, text=True)
+def test_a_product_needs_little_more_than_inputs_and_result(tmp_path):
+    run = subprocess.run([sys.executable, "-c", PEAK], capture_output=True, text=True, cwd=tmp_path)
     if "PermissionError" in run.stderr:
         pytest.skip("the peak cannot be reset here")
     assert run.returncode == 0, run.stderr
