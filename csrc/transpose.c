@@ -11,17 +11,21 @@ int sc_check_order(const sc_csr *A, int64_t r0, int64_t r1, int *canonical)
     return found;
 }
 
+/* Entries and rows before row r; wraps, because indptr is not checked yet. */
+static uint64_t before_row(const sc_csr *A, int64_t r) { return (uint64_t)sc_ptr(A, r) + (uint64_t)r; }
+
 int64_t sc_panel_end(const sc_csr *A, int64_t r, int64_t r1)
 {
-    int64_t target = sc_ptr(A, r) + r + SC_PANEL, step = 64, lo = r + 1, hi = SC_MIN(r1, r + step);
-    while (hi < r1 && sc_ptr(A, hi) + hi < target) {
+    uint64_t target = before_row(A, r) + SC_PANEL;
+    int64_t step = 64, lo = r + 1, hi = SC_MIN(r1, r + step);
+    while (hi < r1 && before_row(A, hi) < target) {
         lo = hi;
         step *= 2;
         hi = SC_MIN(r1, hi + step);
     }
     while (lo < hi) {
         int64_t mid = lo + (hi - lo) / 2;
-        if (sc_ptr(A, mid) + mid < target) lo = mid + 1; else hi = mid;
+        if (before_row(A, mid) < target) lo = mid + 1; else hi = mid;
     }
     return lo;
 }
