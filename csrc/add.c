@@ -8,7 +8,11 @@
 #define PART 8192
 #define WAVE ((int64_t)16384)         /* parts between which signals are looked at */
 
-static int64_t both(const sc_csr *A, const sc_csr *B, int64_t r) { return sc_ptr(A, r) + sc_ptr(B, r) + r; }
+/* Entries of both and rows before row r; wraps where an indptr is unsound. */
+static int64_t both(const sc_csr *A, const sc_csr *B, int64_t r)
+{
+    return (int64_t)((uint64_t)sc_ptr(A, r) + (uint64_t)sc_ptr(B, r) + (uint64_t)r);
+}
 
 /* sc_cut by the entries of both; rising in i for the same reason. */
 static int64_t cut(const sc_csr *A, const sc_csr *B, int64_t i, int64_t n)

@@ -5,6 +5,9 @@
 
 #include "kernels.h"
 
+/* Entries and rows before row r; wraps where indptr is unsound. */
+static int64_t before(const sc_csr *A, int64_t r) { return (int64_t)((uint64_t)sc_ptr(A, r) + (uint64_t)r); }
+
 int64_t sc_cut(const sc_csr *A, int64_t i, int64_t n)
 {
     if (i <= 0) return 0;
@@ -16,7 +19,7 @@ int64_t sc_cut(const sc_csr *A, int64_t i, int64_t n)
     int64_t target = (int64_t)((__int128)total * i / n), lo = 0, hi = A->rows;
     while (lo < hi) {
         int64_t mid = lo + (hi - lo) / 2;
-        if (sc_ptr(A, mid) + mid < target) lo = mid + 1; else hi = mid;
+        if (before(A, mid) < target) lo = mid + 1; else hi = mid;
     }
     return lo;
 }

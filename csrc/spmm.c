@@ -221,6 +221,7 @@ struct turned {
     struct job *job;
     int64_t panels, first, now;         /* of all rows; the first and the number of this turn */
     int64_t block, blocks;              /* columns of A in a unit of work */
+    int64_t begin, room;                /* the first entry of a turn, and for how many entries there is room */
     int32_t *start, *row;               /* A->cols + 2 for every panel of a turn; entries of all panels of a turn */
     char *val;
     char *tiles;                        /* block rows of C for every thread, where C is not row-major */
@@ -233,8 +234,13 @@ static void turn_panel(void *turned_, int64_t k, int thread)
     struct turned *t = turned_;
     const sc_csr *A = t->job->A;
     (void)thread;
-    int64_t r0 = panel_row(t, k), r1 = panel_row(t, k + 1), at = sc_ptr(A, r0) - sc_ptr(A, panel_row(t, 0));
+    int64_t r0 = panel_row(t, k), r1 = panel_row(t, k + 1), at = 0;
     int found = sc_check_rows(A, r0, r1);
+    if (found == SC_OK) {
+        /* Rising within this panel says nothing of those before it, which others look at. */
+        at = sc_ptr(A, r0) - t->begin;
+        if (at < 0 || sc_ptr(A, r1) - t->begin > t->room) found = SC_BAD_INDPTR;
+    }
     if (found == SC_OK && !sc_kernels()->product->by_column[A->val][A->idx](
                               A, r0, r1, t->start + k * (A->cols + 2), t->row + at,
                               t->val + (size_t)at * sc_val_size(A->val)))
@@ -259,10 +265,9 @@ static void gather_block(void *turned_, int64_t b, int thread)
     for (int64_t r = 0; r < m && t->first == 0; r++) memset(c + (size_t)(r * ldc) * job->acc, 0, (size_t)n * job->acc);
     /* The kernel writes row c of C: step back so that row c0 is the first of this block. */
     char *base = c - (ptrdiff_t)(c0 * ldc) * (ptrdiff_t)job->acc;
-    int64_t first = sc_ptr(A, panel_row(t, 0));
     for (int64_t j = 0; j < n; j += width)
         for (int64_t k = 0; k < t->now; k++) {
-            int64_t at = sc_ptr(A, panel_row(t, k)) - first, end = sc_ptr(A, panel_row(t, k + 1)) - first;
+            int64_t at = sc_ptr(A, panel_row(t, k)) - t->begin, end = sc_ptr(A, panel_row(t, k + 1)) - t->begin;
             sc_csr panel = {A->cols, A->rows, end - at, t->start + k * (A->cols + 2), t->row + at,
                             t->val + (size_t)at * sc_val_size(A->val), A->val, SC_I32};
             job->gather(&panel, c0, c0 + m, (const char *)X->data + (size_t)j * job->acc, X->row_stride,
@@ -286,7 +291,7 @@ static int turning_pays(const sc_csr *A, int64_t bytes)
 static int by_turning(struct job *job, int threads)
 {
     const sc_csr *A = job->A;
-    int64_t bytes = job->C->cols * (int64_t)job->acc, lines = (bytes + 63) / 64, most = 0;
+    int64_t bytes = job->C->cols * (int64_t)job->acc, lines = (bytes + 63) / 64;
     struct turned t = {.job = job};
     int64_t entries = turned_entries(A);
     t.panels = turned_panels(A);
@@ -294,20 +299,21 @@ static int by_turning(struct job *job, int threads)
     for (t.first = 0; t.first < t.panels; t.first += turn) {
         int64_t p0 = sc_ptr(A, panel_row(&t, 0)), p1 = sc_ptr(A, panel_row(&t, SC_MIN(turn, t.panels - t.first)));
         if (p0 < 0 || p1 < p0 || p1 > A->nnz) return SC_BAD_INDPTR;
-        most = SC_MAX(most, p1 - p0);
+        t.room = SC_MAX(t.room, p1 - p0);
     }
-    if (most >= INT32_MAX || A->rows >= INT32_MAX) return by_scatter(job, threads);
+    if (t.room >= INT32_MAX || A->rows >= INT32_MAX) return by_scatter(job, threads);
     t.block = SC_MAX(8, SC_MIN(256, 16384 / bytes));
     t.blocks = (A->cols + t.block - 1) / t.block;
     job->gather = sc_kernels()->product->spmm[A->val][SC_I32];
     if (A->rows / t.panels * bytes < 1 << 19) job->ahead = 0;      /* a panel of X stays in cache */
     t.start = sc_alloc(turn * (A->cols + 2), sizeof *t.start);
-    t.row = sc_alloc(most, sizeof *t.row);
-    t.val = sc_alloc(most, sc_val_size(A->val));
+    t.row = sc_alloc(t.room, sizeof *t.row);
+    t.val = sc_alloc(t.room, sc_val_size(A->val));
     if (!row_major(job->C)) t.tiles = sc_alloc(threads * t.block * job->C->cols, job->acc);
     if (!t.start || !t.row || !t.val || (!row_major(job->C) && !t.tiles)) job->status = SC_NO_MEMORY;
     for (t.first = 0; t.first < t.panels && job->status == SC_OK; t.first += turn) {
         t.now = SC_MIN(turn, t.panels - t.first);
+        t.begin = sc_ptr(A, panel_row(&t, 0));
         if (t.first > 0 && sc_poll() != SC_OK) job->status = SC_INTERRUPTED;
         if (job->status == SC_OK) sc_team(t.now, 1, threads, turn_panel, &t);
         if (job->status == SC_OK) sc_team(t.blocks, t.blocks / (8 * threads) + 1, threads, gather_block, &t);
