@@ -253,6 +253,62 @@ def test_malformed_matrices_are_refused_or_understood(first):
         run(number)
 
 
+def shifted(indptr, first, last, by):
+    """Rows first..last begin `by` entries early: rising among themselves, falling where they begin."""
+    indptr = indptr.copy()
+    indptr[first:last] -= by
+    return indptr
+
+
+LARGE = {
+    "begins early": lambda p, i: (shifted(p, len(p) * 2 // 3, len(p) * 4 // 5, p[-1] // 2), i),
+    "ends early": lambda p, i: (shifted(p, len(p) * 17 // 20, len(p) - 1, p[-1] // 2), i),
+    "begins late": lambda p, i: (shifted(p, len(p) // 5, len(p) // 3, -p[-1] // 2), i),
+    "negative": lambda p, i: (shifted(p, len(p) // 2, len(p) * 3 // 4, p[-1]), i),
+    "huge": lambda p, i: (put(p, len(p) // 2, np.iinfo(p.dtype).max), i),
+    "very negative": lambda p, i: (put(p, len(p) // 2, np.iinfo(p.dtype).min), i),
+    "reversed": lambda p, i: (np.concatenate([p[:1], p[-2:0:-1], p[-1:]]), i),
+    "index out of range": lambda p, i: (p, put(i, len(i) * 3 // 4, 2**31 - 1)),
+    "index negative": lambda p, i: (p, put(i, len(i) - 1, -1)),
+}
+
+
+@pytest.mark.parametrize("width", [np.int32, np.int64])
+@pytest.mark.parametrize("kind", LARGE)
+def test_damage_of_a_matrix_of_many_parts_is_found_by_every_operation(kind, width):
+    """More than 2^18 entries: parts, panels and turns of every driver, each of which sees its own rows only."""
+    m, n = 1600, 400
+    rng = np.random.default_rng(3)
+    G = sp.csr_array((rng.random((m, n)) < 0.5).astype(np.float64))
+    G.indptr, G.indices = G.indptr.astype(width), G.indices.astype(width)
+    A = sp.csr_array((m, n))
+    A.indptr, A.indices = LARGE[kind](G.indptr, G.indices)
+    A.data = G.data
+    X, Y, H = np.ones((n, 40)), np.ones((m, 40)), sp.csr_array(np.eye(n))
+    calls = {
+        "vector": lambda: sc.matmul(A, X[:, 0]), "panel": lambda: sc.matmul(A, X[:, :8]),
+        "wide": lambda: sc.matmul(A, X), "columns": lambda: sc.matmul(A, np.asfortranarray(X)),
+        "transposed vector": lambda: sc.matmul(turned(A), Y[:, 0]),
+        "transposed panel": lambda: sc.matmul(turned(A), Y[:, :8]),
+        "transposed wide": lambda: sc.matmul(turned(A), Y),
+        "transposed columns": lambda: sc.matmul(turned(A), np.asfortranarray(Y)),
+        "sparse": lambda: sc.matmul(A, H), "plan": lambda: sc.MatmulPlan(A, H), "gram": lambda: sc.gram(A),
+        "topn": lambda: sc.matmul_topn(A, H, 3), "masked": lambda: sc.masked_matmul(A, H, G),
+        "sddmm": lambda: sc.sddmm(A, Y, X), "prepare": lambda: sc.prepare(A), "tocsc": lambda: sc.tocsc(A),
+        "todense": lambda: sc.todense(A), "add": lambda: sc.add(A, G), "add right": lambda: sc.add(G, A),
+        "multiply": lambda: sc.multiply(G, A), "scale": lambda: sc.diag_scale(A, np.ones(m)),
+        "sum 0": lambda: sc.sum(A, 0), "sum 1": lambda: sc.sum(A, 1), "mean_var": lambda: sc.mean_var(A, 0),
+        "absmax": lambda: sc.absmax(A, 1), "vstack": lambda: sc.vstack([G, A]), "hstack": lambda: sc.hstack([A, G]),
+        "take_rows": lambda: sc.take_rows(A, np.arange(m)[::-1]), "threshold": lambda: sc.threshold(A, 0.5),
+        "topk": lambda: sc.topk(A, 9), "validate": lambda: sc.validate(A),
+    }
+    for name, call in calls.items():
+        for threads in (1, 2):
+            with sc.threads(threads), pytest.raises((ValueError, OverflowError)):
+                call()
+                pytest.fail(f"{name} on {threads} threads took a matrix whose pointers or indices are: {kind}")
+
+
 def test_the_campaign_has_every_kind():
     assert len(KINDS) >= 30
     assert {drawn(k)[2] is None for k in range(len(KINDS))} == {True, False}
