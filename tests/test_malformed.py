@@ -263,7 +263,7 @@ def shifted(indptr, first, last, by):
 LARGE = {
     "begins early": lambda p, i: (shifted(p, len(p) * 2 // 3, len(p) * 4 // 5, p[-1] // 2), i),
     "ends early": lambda p, i: (shifted(p, len(p) * 17 // 20, len(p) - 1, p[-1] // 2), i),
-    "begins late": lambda p, i: (shifted(p, len(p) // 5, len(p) // 3, -p[-1] // 2), i),
+    "begins late": lambda p, i: (shifted(p, len(p) // 20, len(p) * 3 // 20, -p[-1] * 9 // 20), i),
     "negative": lambda p, i: (shifted(p, len(p) // 2, len(p) * 3 // 4, p[-1]), i),
     "huge": lambda p, i: (put(p, len(p) // 2, np.iinfo(p.dtype).max), i),
     "very negative": lambda p, i: (put(p, len(p) // 2, np.iinfo(p.dtype).min), i),
@@ -276,8 +276,9 @@ LARGE = {
 @pytest.mark.parametrize("width", [np.int32, np.int64])
 @pytest.mark.parametrize("kind", LARGE)
 def test_damage_of_a_matrix_of_many_parts_is_found_by_every_operation(kind, width):
-    """More than 2^18 entries: parts, panels and turns of every driver, each of which sees its own rows only."""
-    m, n = 1600, 400
+    """More than 2 x 2^18 entries: parts, panels and turns of every driver, each of which sees its own rows only.  (In
+    transposed products rows that "begin late" were once written behind the memory of their turn.)"""
+    m, n = 3200, 400
     rng = np.random.default_rng(3)
     G = sp.csr_array((rng.random((m, n)) < 0.5).astype(np.float64))
     G.indptr, G.indices = G.indptr.astype(width), G.indices.astype(width)
