@@ -56,6 +56,23 @@ def test_operators_give_scipys_values_types_and_formats(rng, fmt, dtype):
         np.testing.assert_allclose(ours.sum(axis=axis), plain.sum(axis=axis), rtol=1e-5, atol=1e-5)
 
 
+def test_operators_run_on_the_kernels_where_there_is_one(rng, monkeypatch):
+    called = []
+
+    def counted(name, real):
+        return lambda *a, **k: called.append(name) or real(*a, **k)
+
+    for name in ("matmul", "add", "multiply", "tocsr", "tocsc", "todense", "sum"):
+        monkeypatch.setattr(sc.arrays.ops, name, counted(name, getattr(sc.arrays.ops, name)))
+    A, B = (sc.csr_array(random_sparse(rng, 9, 9)) for _ in range(2))
+    A @ np.ones(9), np.ones(9) @ A, A @ B, A + B, A - B, A * B, A.tocsc(), A.T.tocsr(), A.toarray(), A.sum(axis=0)
+    assert called == ["matmul"] * 3 + ["add"] * 2 + ["multiply", "tocsc", "tocsr", "todense", "sum"]
+    called.clear()
+    whole = A.astype(np.int64)      # no kernel for integers: SciPy's, once
+    whole @ whole, whole + whole, whole.tocsc(), whole.sum(axis=1)
+    assert called == []
+
+
 def test_derived_arrays_stay_drop_ins(rng):
     A = sc.csr_array(random_sparse(rng, 20, 10))
     kinds = [A.T, A.tocsc(), A.T.tocsr(), A[2:5], A.copy(), A.astype(np.float32), abs(A), A + A, A @ A.T, -A,
