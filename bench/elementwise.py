@@ -6,9 +6,11 @@ import sparsecore as sc
 
 from . import cases as matrices
 from . import peers
-from .harness import Case, close
+from .harness import Case, close, everything
 
 MATRICES = ("uniform", "powerlaw", "stencil", "banded", "zipf", "pruned90")
+OPS = ("add", "multiply", "reductions")
+KINDS = ("sum", "absmax", "norm", "mean_var")
 
 
 def same(ours, theirs):
@@ -25,9 +27,11 @@ def partner(A):
     return matrices.canonical(A[np.minimum(rows + (rows % 4 == 0), A.shape[0] - 1)])
 
 
-def cases(smoke=False, threads=2):
+def cases(smoke=False, threads=2, wanted=everything):
     peers.set_threads(threads)
     for name in MATRICES:
+        if not any(wanted(op, name, f"{kind} axis={axis}") for op in OPS for kind in KINDS for axis in (0, 1)):
+            continue
         A = matrices.matrix(name, smoke)
         B = partner(A)
         bytes_in = 2 * A.nnz * (A.data.itemsize + 4)

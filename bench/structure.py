@@ -7,7 +7,7 @@ import sparsecore as sc
 
 from . import cases as matrices
 from . import peers
-from .harness import Case, close
+from .harness import Case, close, everything
 
 MATRICES = ("uniform", "powerlaw", "stencil", "banded", "zipf", "pruned90")
 
@@ -20,10 +20,12 @@ def same(ours, theirs):
     return close(ours, peers.to_scipy(theirs))
 
 
-def cases(smoke=False, threads=2):
+def cases(smoke=False, threads=2, wanted=everything):
     peers.set_threads(threads)
     torch, gb = peers.module("torch"), peers.module("graphblas")
     for name in [*MATRICES, *matrices.real_names()]:
+        if not any(wanted(op, name) for op in ("transpose", "from_coo shuffled")):
+            continue
         A = matrices.matrix(name, smoke)
         contenders = {"sparsecore": lambda A=A: sc.transpose(A), "scipy": lambda A=A: A.T.tocsr()}
         if peers.module("graphblas"):
@@ -49,6 +51,8 @@ def cases(smoke=False, threads=2):
                 r, c, d, nrows=s[0], ncols=s[1])
         yield Case("structure", "from_coo shuffled", name, contenders, agree=same, bytes=A.nnz * (16 + 12))
         matrices.matrix.cache_clear()
+    if not any(wanted(op, "pruned90") for op in ("from_dense", "todense")):
+        return
     W = np.ascontiguousarray(matrices.matrix("pruned90", smoke).toarray())
     yield Case("structure", "from_dense", "pruned90",
                {"sparsecore": lambda: sc.from_dense(W), "scipy": lambda: sp.csr_array(W)}, bytes=W.nbytes)

@@ -13,21 +13,19 @@ import scipy.sparse as sp
 import sparsecore as sc
 
 from . import peers
-from .harness import Case
+from .harness import Case, everything
 
 KEEP = 10       # one in so many
 ENTRY = 8       # bytes of an entry of the f32 CSR
 
 
-def adversarial(rng, shape):
-    """Inputs that break sampling, pivots and buckets; the first is the ordinary one."""
-    normal = rng.standard_normal(shape, np.float32)
-    yield "normal", normal
-    yield "all equal", np.ones(shape, np.float32)
-    yield "two values", np.where(normal > 1, np.float32(2), np.float32(-1))
-    yield "sorted", np.sort(normal, axis=None).reshape(shape)
-    yield "heavy ties", np.round(normal)
-    yield "one exponent", 1 + rng.random(shape, np.float32)
+def adversarial(rng, normal):
+    """Calls that make inputs which break sampling, pivots and buckets, from ordinary values."""
+    yield "all equal", lambda: np.ones(normal.shape, np.float32)
+    yield "two values", lambda: np.where(normal > 1, np.float32(2), np.float32(-1))
+    yield "sorted", lambda: np.sort(normal, axis=None).reshape(normal.shape)
+    yield "heavy ties", lambda: np.round(normal)
+    yield "one exponent", lambda: 1 + rng.random(normal.shape, np.float32)
 
 
 def same_sum(ours, theirs):
@@ -100,7 +98,7 @@ def bfloat16_or_none():
     return np.dtype(ml_dtypes.bfloat16)
 
 
-def cases(smoke=False, threads=2):
+def cases(smoke=False, threads=2, wanted=everything):
     peers.set_threads(threads)
     torch = torch_or_none(threads)
     rng = np.random.default_rng(0)
@@ -108,8 +106,7 @@ def cases(smoke=False, threads=2):
     size, row = shape[0] * shape[1], shape[1] // KEEP
     k = size // KEEP
     tau = np.float32(1.6448536)
-    inputs = list(adversarial(rng, shape))
-    W = inputs[0][1]
+    W = rng.standard_normal(shape, np.float32)
     T = torch.from_numpy(W) if torch else None
     name = "4096 x 11008"
 
@@ -182,20 +179,31 @@ def cases(smoke=False, threads=2):
         "sparsecore": lambda: sc.nm_mask(W, keep=2, group=4),
         "numpy": lambda: two_of_four_numpy(W),
         "torch": torch_two_of_four}, W.nbytes + size, same_mask_of(W))
-    for matrix, V in inputs[1:]:
+    def either(matrix):
+        return wanted("k-th magnitude", matrix) or wanted("top-k mask", matrix)
+
+    for matrix, make in adversarial(rng, W):
+        if not either(matrix):
+            continue
+        V = make()
         yield kth(matrix, V, k)
         yield mask(matrix, V, k)
     for kind in ("float64", "float16", "bfloat16"):
         dtype = np.dtype(kind) if kind != "bfloat16" else bfloat16_or_none()
         if dtype is None or (kind == "bfloat16" and not torch):      # no peer without torch
             continue
+        if not either(f"{name} {kind}"):
+            continue
         TV = T.to(getattr(torch, kind)) if torch else None
         V = W.astype(kind) if kind != "bfloat16" else TV.view(torch.int16).numpy().view(dtype)
         yield kth(f"{name} {kind}", V, k, TV)
         yield mask(f"{name} {kind}", V, k, TV)
-    large = rng.standard_normal((1, 10**5 if smoke else 10**8), np.float32)
-    yield kth("10^8 values", large, large.size // KEEP)
-    yield mask("10^8 values", large, large.size // KEEP)
+    if either("10^8 values"):
+        large = rng.standard_normal((1, 10**5 if smoke else 10**8), np.float32)
+        yield kth("10^8 values", large, large.size // KEEP)
+        yield mask("10^8 values", large, large.size // KEEP)
+    if not any(wanted(f"{op} {kind} storage", name) for op in ("SpMV", "SpMM 32") for kind in ("2:4", "bitmask")):
+        return
     multiply = rng.standard_normal((shape[1], 32), np.float32)
     N = sc.NM.from_dense(W, keep=2, group=4)
     half = N.tocsr()
