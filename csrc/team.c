@@ -12,6 +12,7 @@
 
 #if defined(_OPENMP) && !defined(_WIN32)
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <time.h>
@@ -29,6 +30,8 @@ struct work {
     _Atomic int64_t turn;             /* parts that are taken */
     _Atomic int active;               /* helpers at work */
     int joined, threads, sleeping;    /* threads so far, at most; the caller sleeps until active is 0 */
+    int cpu;                          /* where the caller was when it began */
+    pthread_t caller;
     struct work *next;
     pthread_cond_t done;
 };
@@ -73,6 +76,21 @@ static void close_work(struct work *w)
         }
 }
 
+/* A helper is often woken on the core of the one that wakes it, and the scheduler leaves both there for 10 ms and more:
+ * a product of 2.6 ms on one thread took as long on two.  So it goes to another core that the caller may use. */
+static void leave_cpu(int cpu, pthread_t caller)
+{
+#ifdef __linux__
+    cpu_set_t set;
+    if (sched_getcpu() != cpu || pthread_getaffinity_np(caller, sizeof set, &set) != 0) return;
+    CPU_CLR(cpu, &set);
+    if (CPU_COUNT(&set) > 0) pthread_setaffinity_np(pthread_self(), sizeof set, &set);
+#else
+    (void)cpu;
+    (void)caller;
+#endif
+}
+
 static void *help(void *unused)
 {
     (void)unused;
@@ -90,6 +108,7 @@ static void *help(void *unused)
         atomic_fetch_add(&w->active, 1);
         if (w->joined == w->threads) close_work(w);
         pthread_mutex_unlock(&lock);
+        leave_cpu(w->cpu, w->caller);
         take_parts(w, thread);
         pthread_mutex_lock(&lock);     /* until it is released the caller does not leave, and w exists */
         if (atomic_fetch_sub(&w->active, 1) == 1 && w->sleeping) pthread_cond_signal(&w->done);
@@ -122,6 +141,10 @@ void sc_team(int64_t parts, int64_t chunk, int threads, sc_part_fn *part, void *
         take_parts(&w, 0);
         return;
     }
+    w.caller = pthread_self();
+#ifdef __linux__
+    w.cpu = sched_getcpu();
+#endif
     pthread_mutex_lock(&lock);
     hire(w.threads - 1);
     w.next = open_works;

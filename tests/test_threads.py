@@ -200,6 +200,29 @@ print(median(2) / median(1))
     assert float(run_python(code)) < 5
 
 
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity") or len(os.sched_getaffinity(0)) < 2, reason="one core")
+def test_a_helper_woken_on_the_core_of_its_caller_leaves_it():
+    # Linux leaves both there for 10 ms and more, and two threads took as long as one.
+    code = """
+import os, time, numpy as np, sparsecore as sc
+from oracles import random_sparse
+A, x = random_sparse(np.random.default_rng(0), 4000, 3000, 0.05), np.ones(3000)
+allowed, main, before = os.sched_getaffinity(0), os.getpid(), set(map(int, os.listdir("/proc/self/task")))
+sc.matmul(A, x, threads=2)
+helper, = set(map(int, os.listdir("/proc/self/task"))) - before
+core = min(allowed)
+until = time.monotonic() + 20
+while os.sched_getaffinity(helper) != allowed - {core} and time.monotonic() < until:
+    os.sched_setaffinity(main, {core})
+    os.sched_setaffinity(helper, {core})
+    os.sched_setaffinity(main, allowed)
+    for _ in range(10):
+        sc.matmul(A, x, threads=2)
+print(os.sched_getaffinity(helper) == allowed - {core})
+"""
+    assert run_python(code) == "True"
+
+
 def test_products_from_many_threads_at_once():
     rng = np.random.default_rng(5)
     A, x, X, y = big(rng)
