@@ -65,18 +65,22 @@ static void tile(void *job_, int64_t i, int thread)
 
 int sc_prepared_matmul(const sc_prepared *P, const sc_dense *X, const sc_dense *C, int threads)
 {
+    if (X->rows != P->cols || C->rows != P->rows || X->cols != C->cols) return SC_BAD_SHAPE;
+    if (X->val != P->val || C->val != P->val) return SC_BAD_TYPE;
+    if (C->rows == 0 || C->cols == 0) return SC_OK;
     struct job job = {.P = P, .X = X, .C = C, .k = sc_kernels()->prepared, .val = P->val, .size = sc_val_size(P->val)};
     sc_tile_fn *const *kernels = job.k->tile[job.val][P->layout];
     int64_t vectors = SC_PREPARED_VECTORS - 1, n = C->cols;
     job.lanes = job.k->lanes[job.val];
     while (!kernels[vectors] || P->block_rows * vectors * job.lanes * (int64_t)job.size > TILE_BYTES) vectors--;
-    job.widest = n == 1 ? 1 : SC_MIN(vectors * job.lanes, up(n, job.lanes) * job.lanes);
+    int64_t panels = up(n, vectors * job.lanes);
+    job.widest = n == 1 ? 1 : up(up(n, panels), job.lanes) * job.lanes;      /* panels of about the same width */
+    panels = up(n, job.widest);
     job.row_blocks = up(P->rows, P->block_rows);
     job.blocks = up(P->cols, P->block_cols);
     job.depth = P->cols;
     /* A row-major X as wide as the panel, or one contiguous column, is a packed panel. */
     int direct = n == job.widest && X->row_stride == n && (X->col_stride == 1 || n == 1);
-    int64_t panels = up(n, job.widest);
     int64_t group = SC_MAX(1, SC_MIN(panels, GROUP_BYTES / (job.depth * job.widest * (int64_t)job.size + 1)));
     if (!direct && !(job.packed = sc_alloc(group * job.depth * job.widest, job.size))) return SC_NO_MEMORY;
     int status = SC_OK;

@@ -99,10 +99,11 @@ int sc_sddmm(const sc_csr *P, const void *X, const void *Y, int64_t n, int weigh
  *   BLOCKED    start[tile]: first entry; heads[tile]: block_rows row numbers by falling count, then these counts;
  *              index: 8-bit columns within the tile, row after row.
  *   PATTERNED  rows by fours; the columns of a tile that meet a group are listed by their 4-bit row mask;
- *              start[tile]: first of its list and first entry (with gaps between the lists); heads[tile]: 16 list lengths for every group;
- *              index: 8-bit columns within the tile; values column by column.
+ *              start[tile]: first of its list and first entry (with gaps between the lists);
+ *              heads[tile]: 16 list lengths for every group; index: 8-bit columns within the tile; values column by column.
  *   BITMASK    one block of columns; start: indptr; heads: 16-bit masks of every row, low bit first.
  *
+ * data, and the index of CSR16, have 16 more elements, of any value (columns: 0): whole vectors are read.
  * The contents are trusted: only sc_prepare_count and sc_prepare_fill make them. */
 enum sc_layout { SC_CSR16, SC_BLOCKED, SC_PATTERNED, SC_BITMASK, SC_NLAYOUT };
 typedef struct {
@@ -117,7 +118,7 @@ typedef struct {
 int sc_prepare_count(const sc_csr *A, int by_columns, sc_prepared *P, int threads);
 /* index and data of the same */
 int sc_prepare_fill(const sc_csr *A, int by_columns, const sc_prepared *P, int threads);
-/* C = P @ X; X and C with any strides */
+/* C = P @ X; X and C with any strides, of P's type */
 int sc_prepared_matmul(const sc_prepared *P, const sc_dense *X, const sc_dense *C, int threads);
 
 /* ---- structure: transpose, conversion, slicing, stacking ----------------------------------- */

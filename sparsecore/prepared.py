@@ -77,13 +77,17 @@ def _choose(shape, nnz, columns, dtype):
     rows = BLOCK_ROWS if m > BLOCK_ROWS else 64 if m <= 64 else 128
     whole = "csr16" if n <= 1 << 16 else "csr"
     cols = 128
-    if columns == 1 and density >= 0.3 and _core.isa_chosen() == "avx512":     # bits become lanes there, and only there
-        return "bitmask", (rows, n)
-    if columns == 1 and density >= 0.13:       # 8-bit columns: what does not fit the cache is read faster
-        return "blocked", (rows, cols)
+    level = _core.isa_chosen()
+    if columns == 1:
+        if level != "base" and density >= (0.3 if level == "avx512" else 0.35):      # bits become lanes
+            return "bitmask", (rows, n)
+        if level != "avx2" and density >= 0.13:     # 8-bit columns: what does not fit the cache is read faster
+            return "blocked", (rows, cols)
     if columns == 1 or density * cols < 2:     # or tiles with hardly an entry in a row
         return whole, (rows, n)
-    return ("patterned" if density >= 0.25 else "blocked"), (rows, cols)
+    if level == "avx2" and density >= 0.38:     # with half the registers longer lists pay: their ends are mispredicted
+        return "patterned", (rows, 240)
+    return ("patterned" if density >= 0.25 and level != "avx2" else "blocked"), (rows, cols)
 
 
 class _Layout:
@@ -110,9 +114,10 @@ class _Layout:
             return cls(final, layout, None, tuple(np.array(a) for a in R[1:4]), nnz, dtype)
         start, heads = cls._space(final, layout, block)
         _core.prepare_count(*R[:4], by_columns, layout, block, start, heads, threads)
-        index = np.empty(0 if layout == "bitmask" else nnz, np.uint16 if layout == "csr16" else np.uint8)
-        data = np.empty(nnz + 16, dtype)     # whole vectors are read at its end
-        data[nnz:] = 0
+        # Whole vectors are read at the end of values and of 16-bit columns.
+        index = np.empty(0 if layout == "bitmask" else nnz + 16, np.uint16 if layout == "csr16" else np.uint8)
+        data = np.empty(nnz + 16, dtype)
+        index[nnz:], data[nnz:] = 0, 0
         _core.prepare_fill(*R[:4], by_columns, layout, block, start, heads, index, data, threads)
         return cls(final, layout, block, (start, heads, index, data), nnz, dtype)
 
@@ -143,7 +148,7 @@ class _Layout:
     def _entries(self):
         """Row, column and value of every entry in the order of storage."""
         start, heads, index, data = self.arrays
-        data = data[: self.nnz]
+        index, data = index[: self.nnz], data[: self.nnz]
         (m, n), (rows, cols) = self.shape, self.block
         if self.layout == "csr16":
             return np.repeat(np.arange(m), np.diff(start)), index.astype(np.int64), data

@@ -28,7 +28,7 @@ CASES = [
 
 @pytest.fixture(autouse=True)
 def any_instruction_set(monkeypatch):
-    """One column gets a bitmask only where the instruction set pays it back; its kernels work everywhere."""
+    """The layout for one column follows the instruction set; its kernels work everywhere."""
     monkeypatch.setattr(prepared._core, "isa_chosen", lambda: "avx512")
 
 
@@ -127,6 +127,54 @@ def test_infinity_and_nan_meet_entries_only(rng):
         P = sc.prepare(A, columns=columns)
         np.testing.assert_array_equal(P @ x, [5, np.inf])
         np.testing.assert_array_equal(P @ np.stack([x] * 9, axis=1), np.outer([5, np.inf], np.ones(9)))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("density", [0.1, 0.6])
+def test_infinity_and_nan_do_not_leave_their_lanes(rng, dtype, density):
+    """Vectors hold the values of neighbours and elements of x that no entry meets: none of them may count."""
+    A = random_sparse(rng, 70, 203, density, dtype=dtype)
+    A.data[::7] = np.inf
+    A.data[3::31] = np.nan
+    x = rng.standard_normal(203).astype(dtype)
+    x[rng.random(203) < 0.02] = np.inf
+    x[rng.random(203) < 0.02] = np.nan
+    with np.errstate(invalid="ignore"):
+        want = np.array([(A.data[a:b] * x[A.indices[a:b]]).sum()
+                         for a, b in zip(A.indptr[:-1], A.indptr[1:], strict=True)])
+    P = sc.prepare(A, columns=1)
+    assert P.layout == ("bitmask" if density > 0.5 else "csr16")
+    np.testing.assert_allclose(P @ x, want, rtol=tolerance(dtype))
+    x = np.where(np.isfinite(x), x, 0)
+    A.data[:] = 1
+    x[::2] = np.nan
+    P = sc.prepare(A, columns=1)
+    np.testing.assert_array_equal(np.isnan(P @ x), A[:, ::2].sum(axis=1) > 0)
+
+
+def test_the_driver_checks_the_shapes_too(rng):
+    A = random_sparse(rng, 30, 20, 0.5)
+    P = sc.prepare(A)._layout()
+    for X, C in (((19, 4), (30, 4)), ((20, 4), (29, 4)), ((20, 4), (30, 3))):
+        with pytest.raises(ValueError, match="the shapes do not fit together"):
+            P.matmul(np.zeros(X), np.zeros(C), 1)
+    with pytest.raises(TypeError):
+        P.matmul(np.zeros((20, 4), np.float32), np.zeros((30, 4), np.float32), 1)
+
+
+@pytest.mark.parametrize("level, columns, density, layout", [
+    ("base", 1, 0.5, "blocked"), ("base", 1, 0.05, "csr16"), ("avx2", 1, 0.5, "bitmask"), ("avx2", 1, 0.3, "csr16"),
+    ("avx512", 1, 0.35, "bitmask"), ("avx512", 1, 0.2, "blocked"), ("avx512", 1, 0.05, "csr16"),
+    ("avx2", 64, 0.5, "patterned"), ("avx2", 64, 0.3, "blocked"), ("avx512", 64, 0.3, "patterned")])
+def test_the_layout_follows_the_instruction_set(rng, monkeypatch, level, columns, density, layout):
+    monkeypatch.setattr(prepared._core, "isa_chosen", lambda: level)
+    A = random_sparse(rng, 200, 700, density, dtype=np.float32)
+    P = sc.prepare(A, columns=columns, transpose=True)
+    assert P.layout == layout
+    X, Y = (rng.standard_normal((k, n)).astype(np.float32) for k, n in ((700, 100), (200, 41)))
+    check(P, A.toarray(), X, tolerance(np.float32))
+    check(P.T, A.toarray().T, Y, tolerance(np.float32))
+    np.testing.assert_array_equal(P.tocsr().toarray(), A.toarray())
 
 
 @pytest.mark.parametrize("dtype", [np.float16, np.complex64, np.complex128, np.int32, bool])

@@ -14,9 +14,12 @@
 #undef SC_EACH
 
 #define WIDTHS(f) {f##_0, f##_1, f##_2, f##_3, f##_4}
-/* Four rows of accumulators: four vectors each where there are 32 registers, two where there are 16. */
+/* Four rows of accumulators: four vectors each where there are 32 registers, three where there are 16 and none is needed
+ * for a product that waits to be added, else two. */
 #if SC_LEVEL == 512
 #define GROUP_WIDTHS(f) WIDTHS(f)
+#elif SC_LEVEL == 2
+#define GROUP_WIDTHS(f) {f##_0, f##_1, f##_2, f##_3}
 #else
 #define GROUP_WIDTHS(f) {f##_0, f##_1, f##_2}
 #endif

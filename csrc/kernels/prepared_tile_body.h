@@ -42,7 +42,7 @@ static void NAME(blocked)(const sc_prepared *P, int64_t rb, int64_t kb, const vo
     }
 }
 
-#if SC_LEVEL == 512 || V <= 2      /* 4 x V accumulators */
+#if SC_LEVEL == 512 || V <= (SC_LEVEL == 2 ? 3 : 2)      /* 4 x V accumulators */
 /* The columns of a group of four rows whose mask is m, a constant where this is inlined: a row of X is loaded once for
  * all of the rows that need it. */
 static inline __attribute__((always_inline)) void NAME(masked)(const int m, int n, const VAL *X, const uint8_t **col,

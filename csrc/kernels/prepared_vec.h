@@ -63,6 +63,93 @@ static inline __m512d vec_expand_f64(unsigned m, const double *p)
 }
 #endif
 
+#if SC_LEVEL == 2
+/* Lane i of spread[m]: how many of the bits of m are below i, with the sign bit set if bit i is: the order of a
+ * permutation that gives the next values of a stream to the lanes of their bits, and the mask of a blend. */
+#define LANE(m, i) ((m) >> (i) & 1 ? (int32_t)(INT32_MIN | __builtin_popcount((m) & ((1u << (i)) - 1))) : 0)
+#define ROW(m) {LANE(m, 0), LANE(m, 1), LANE(m, 2), LANE(m, 3), LANE(m, 4), LANE(m, 5), LANE(m, 6), LANE(m, 7)}
+#define ROWS4(m) ROW(m), ROW(m + 1), ROW(m + 2), ROW(m + 3)
+#define ROWS16(m) ROWS4(m), ROWS4(m + 4), ROWS4(m + 8), ROWS4(m + 12)
+#define ROWS64(m) ROWS16(m), ROWS16(m + 16), ROWS16(m + 32), ROWS16(m + 48)
+static const int32_t spread_f32[256][8] __attribute__((aligned(32))) = {ROWS64(0), ROWS64(64), ROWS64(128), ROWS64(192)};
+#undef LANE
+#undef ROW
+/* The same of four bits: a lane of 64 bits moves as two. */
+#define HALF(m, i, h) \
+    ((m) >> (i) & 1 ? (int32_t)(INT32_MIN | (2 * __builtin_popcount((m) & ((1u << (i)) - 1)) + (h))) : 0)
+#define LANE(m, i) HALF(m, i, 0), HALF(m, i, 1)
+#define ROW(m) {LANE(m, 0), LANE(m, 1), LANE(m, 2), LANE(m, 3)}
+static const int32_t spread_f64[16][8] __attribute__((aligned(32))) = {ROWS16(0)};
+#undef HALF
+#undef LANE
+#undef ROW
+#undef ROWS4
+#undef ROWS16
+#undef ROWS64
+
+/* c + a * b in the lanes of the bits of m, a: the next values of a stream.  The other lanes keep c whatever they met:
+ * neither a value that belongs elsewhere nor b may bring a NaN. */
+static inline __m256 vec_spread_fma_f32(unsigned m, const float *a, __m256 b, __m256 c)
+{
+    __m256i order = _mm256_load_si256((const __m256i *)spread_f32[m]);
+    __m256 v = _mm256_permutevar8x32_ps(_mm256_loadu_ps(a), order);
+    return _mm256_blendv_ps(c, _mm256_fmadd_ps(v, b, c), _mm256_castsi256_ps(order));
+}
+static inline __m256d vec_spread_fma_f64(unsigned m, const double *a, __m256d b, __m256d c)
+{
+    __m256i order = _mm256_load_si256((const __m256i *)spread_f64[m]);
+    __m256 v = _mm256_permutevar8x32_ps(_mm256_castpd_ps(_mm256_loadu_pd(a)), order);
+    return _mm256_blendv_pd(c, _mm256_fmadd_pd(_mm256_castps_pd(v), b, c), _mm256_castsi256_pd(order));
+}
+
+/* x[col[0]], x[col[1]], ...: the columns are loaded four at a time, the elements one by one, which is faster than a
+ * gather instruction on Zen 3 (90 % zeros, in cache, two threads: 0.35 ms against 0.57; one by one from memory too: 0.37). */
+static inline __m128 vec_pick4(const float *x, const uint16_t *col)
+{
+    uint64_t w;
+    memcpy(&w, col, 8);
+    __m128 v = _mm_load_ss(x + (w & 0xffff));
+    v = _mm_insert_ps(v, _mm_load_ss(x + (w >> 16 & 0xffff)), 0x10);
+    v = _mm_insert_ps(v, _mm_load_ss(x + (w >> 32 & 0xffff)), 0x20);
+    return _mm_insert_ps(v, _mm_load_ss(x + (w >> 48)), 0x30);
+}
+static inline __m256 vec_pick_f32(const float *x, const uint16_t *col)
+{
+    return _mm256_insertf128_ps(_mm256_castps128_ps256(vec_pick4(x, col)), vec_pick4(x, col + 4), 1);
+}
+static inline __m256d vec_pick_f64(const double *x, const uint16_t *col)
+{
+    uint64_t w;
+    memcpy(&w, col, 8);
+    __m128d low = _mm_loadh_pd(_mm_load_sd(x + (w & 0xffff)), x + (w >> 16 & 0xffff));
+    __m128d high = _mm_loadh_pd(_mm_load_sd(x + (w >> 32 & 0xffff)), x + (w >> 48));
+    return _mm256_insertf128_pd(_mm256_castpd128_pd256(low), high, 1);
+}
+
+/* The first n lanes of v, zeros in the others */
+static inline __m256 vec_first_f32(__m256 v, int64_t n)
+{
+    return _mm256_and_ps(v, _mm256_castsi256_ps(_mm256_cmpgt_epi32(_mm256_set1_epi32((int)n),
+                                                                    _mm256_set_epi32(7, 6, 5, 4, 3, 2, 1, 0))));
+}
+static inline __m256d vec_first_f64(__m256d v, int64_t n)
+{
+    return _mm256_and_pd(v, _mm256_castsi256_pd(_mm256_cmpgt_epi64(_mm256_set1_epi64x(n),
+                                                                    _mm256_set_epi64x(3, 2, 1, 0))));
+}
+static inline double vec_sum_f64(__m256d v)
+{
+    __m128d s = _mm_add_pd(_mm256_castpd256_pd128(v), _mm256_extractf128_pd(v, 1));
+    return _mm_cvtsd_f64(_mm_add_sd(s, _mm_unpackhi_pd(s, s)));
+}
+static inline float vec_sum_f32(__m256 v)
+{
+    __m128 s = _mm_add_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));
+    s = _mm_add_ps(s, _mm_movehl_ps(s, s));
+    return _mm_cvtss_f32(_mm_add_ss(s, _mm_movehdup_ps(s)));
+}
+#endif
+
 /* b[j * ldb + i] = a[i * lda + j] for 8 x 8 */
 #if SC_LEVEL > 0
 static inline void transpose8_f32(const float *a, int64_t lda, float *b, int64_t ldb)
