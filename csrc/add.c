@@ -1,6 +1,7 @@
 /* alpha A + beta B and A * B by elements. */
 #include "sequence.h"
 #include "structure.h"
+#include "team.h"
 
 /* Entries of both matrices in a part.  Its result lies in scratch, in the L2 cache, until its place in out is known.
  * (Writing where it would begin if nothing coincided, and closing up behind, touches half as many pages again and moves
@@ -34,7 +35,15 @@ struct work {
     int *canonical;
     int64_t parts, *row;                /* part k: rows row[k] .. row[k + 1] */
     int64_t room;                       /* most entries of both in a part */
+    const int64_t *begin;               /* of the result of part k */
 };
+
+static void cut_at(void *job, int64_t k, int thread)
+{
+    const struct work *w = job;
+    (void)thread;
+    w->row[k] = cut(w->A, w->B, k, w->parts);
+}
 
 /* Cuts the rows into parts, in parallel because each cut is a search in memory. */
 static int cut_parts(struct work *w, int threads)
@@ -43,8 +52,7 @@ static int cut_parts(struct work *w, int threads)
     w->parts = SC_MAX(1, SC_MIN(A->rows, (A->nnz + B->nnz + A->rows) / PART));
     w->row = sc_alloc(w->parts + 1, sizeof *w->row);
     if (!w->row) return SC_NO_MEMORY;
-#pragma omp parallel for num_threads(threads) schedule(static) if (threads > 1)
-    for (int64_t k = 0; k <= w->parts; k++) w->row[k] = cut(A, B, k, w->parts);
+    sc_team(w->parts + 1, 64, threads, cut_at, w);
     for (int64_t k = 0; k < w->parts; k++) {
         int64_t a0 = sc_ptr(A, w->row[k]), a1 = sc_ptr(A, w->row[k + 1]), b0 = sc_ptr(B, w->row[k]),
                 b1 = sc_ptr(B, w->row[k + 1]);
@@ -72,27 +80,31 @@ static int compute(void *job, int thread, int64_t k, void *col, void *val, int64
     return SC_OK;
 }
 
-/* Lengths of rows become row pointers. */
-static void point(const struct work *w, const int64_t *found, int threads)
+static void point_part(void *job, int64_t k, int thread)
 {
+    const struct work *w = job;
     sc_csr C = {.rows = w->A->rows, .indptr = w->out->indptr, .idx = w->A->idx};
-    int64_t begin = 0;
-#pragma omp parallel num_threads(threads) if (threads > 1)
-    {
-        int64_t at = 0, next = 0;
-#pragma omp for schedule(static)
-        for (int64_t k = 0; k < w->parts; k++) {
-            for (; next < k; next++) at += found[next];
-            int64_t p = at;
-            for (int64_t r = w->row[k]; r < w->row[k + 1]; r++) {
-                int64_t n = sc_ptr(&C, r);
-                sc_put_ptr(w->out->indptr, C.idx, r, p);
-                p += n;
-            }
-        }
+    int64_t p = w->begin[k];
+    (void)thread;
+    for (int64_t r = w->row[k]; r < w->row[k + 1]; r++) {
+        int64_t n = sc_ptr(&C, r);
+        sc_put_ptr(w->out->indptr, C.idx, r, p);
+        p += n;
     }
-    for (int64_t k = 0; k < w->parts; k++) begin += found[k];
-    sc_put_ptr(w->out->indptr, C.idx, C.rows, begin);
+}
+
+/* Lengths of rows become row pointers; `length` of parts: where they begin. */
+static void point(struct work *w, int64_t *length, int threads)
+{
+    int64_t at = 0;
+    for (int64_t k = 0; k < w->parts; k++) {
+        int64_t n = length[k];
+        length[k] = at;
+        at += n;
+    }
+    w->begin = length;
+    sc_team(w->parts, 16, threads, point_part, w);
+    sc_put_ptr(w->out->indptr, w->A->idx, w->A->rows, at);
 }
 
 /* A row is computed by itself, so there is one result, whatever the parts and whoever computes them. */
@@ -128,32 +140,45 @@ int sc_multiply(const sc_csr *A, const sc_csr *B, const sc_out *out, int64_t *nn
     return run(&w, nnz, threads);
 }
 
+/* out = left[r] * data * right[c], or data * D[r, c], by panels. */
+struct scale {
+    const sc_csr *A;
+    const void *left, *right;
+    const sc_dense *D;
+    void *out;
+    int64_t parts;
+    int *canonical, status;
+};
+
+static void scale_part(void *job, int64_t k, int thread)
+{
+    struct scale *s = job;
+    const sc_csr *A = s->A;
+    const struct sc_elementwise_kernels *kernels = sc_kernels()->elementwise;
+    int64_t r0 = sc_cut(A, k, s->parts), r1 = sc_cut(A, k + 1, s->parts);
+    int found = sc_check_order(A, r0, r1, s->canonical);
+    (void)thread;
+    if (found == SC_OK && s->D) kernels->times_dense[A->val][A->idx](A, r0, r1, s->D, s->out);
+    else if (found == SC_OK) kernels->scale[A->val][A->idx](A, r0, r1, s->left, s->right, s->out);
+    sc_report(&s->status, found);
+}
+
+static int scale(struct scale *s, int threads)
+{
+    s->parts = sc_parts(s->A, SC_PANEL);
+    *s->canonical = 1;
+    sc_team(s->parts, s->parts / (8 * threads) + 1, threads, scale_part, s);
+    return s->status;
+}
+
 int sc_scale(const sc_csr *A, const void *left, const void *right, void *out, int *canonical, int threads)
 {
-    int64_t parts = sc_parts(A, SC_PANEL);
-    int status = SC_OK;
-    *canonical = 1;
-#pragma omp parallel for num_threads(threads) schedule(static) if (threads > 1)
-    for (int64_t k = 0; k < parts; k++) {
-        int64_t r0 = sc_cut(A, k, parts), r1 = sc_cut(A, k + 1, parts);
-        int found = sc_check_order(A, r0, r1, canonical);
-        if (found == SC_OK) sc_kernels()->elementwise->scale[A->val][A->idx](A, r0, r1, left, right, out);
-        sc_report(&status, found);
-    }
-    return status;
+    struct scale s = {.A = A, .left = left, .right = right, .out = out, .canonical = canonical};
+    return scale(&s, threads);
 }
 
 int sc_times_dense(const sc_csr *A, const sc_dense *D, void *out, int *canonical, int threads)
 {
-    int64_t parts = sc_parts(A, SC_PANEL);
-    int status = SC_OK;
-    *canonical = 1;
-#pragma omp parallel for num_threads(threads) schedule(static) if (threads > 1)
-    for (int64_t k = 0; k < parts; k++) {
-        int64_t r0 = sc_cut(A, k, parts), r1 = sc_cut(A, k + 1, parts);
-        int found = sc_check_order(A, r0, r1, canonical);
-        if (found == SC_OK) sc_kernels()->elementwise->times_dense[A->val][A->idx](A, r0, r1, D, out);
-        sc_report(&status, found);
-    }
-    return status;
+    struct scale s = {.A = A, .D = D, .out = out, .canonical = canonical};
+    return scale(&s, threads);
 }

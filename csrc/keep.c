@@ -11,10 +11,11 @@
 
 #ifdef __linux__
 #include <sys/mman.h>
+#include <unistd.h>
 #endif
 
 #define KEPT_BLOCKS 32
-#define KEPT_BYTES ((size_t)256 << 20)
+#define KEPT_BYTES ((size_t)1 << 30)      /* at most, and no more than an eighth of the machine's memory */
 #define HEAD 64         /* before each block: its size */
 #define PAGE 4096
 
@@ -26,6 +27,16 @@ static atomic_flag busy = ATOMIC_FLAG_INIT;
 /* Whoever finds the store busy (by another thread, or since a fork in a bad moment) does without it. */
 static int enter(void) { return !atomic_flag_test_and_set_explicit(&busy, memory_order_acquire); }
 static void leave(void) { atomic_flag_clear_explicit(&busy, memory_order_release); }
+
+static size_t most(void)
+{
+    size_t bytes = KEPT_BYTES;
+#ifdef __linux__
+    long pages = sysconf(_SC_PHYS_PAGES);
+    if (pages > 0 && (size_t)pages / 8 < bytes / PAGE) bytes = (size_t)pages / 8 * PAGE;
+#endif
+    return bytes;
+}
 
 static struct block take_out(int i)
 {
@@ -62,9 +73,10 @@ void sc_keep_free(void *p)
 {
     if (!p) return;
     struct block b = {(char *)p - HEAD, *size_of(p)}, out[KEPT_BLOCKS];
-    int n = 0, stays = b.bytes >= SC_KEEP_LEAST && b.bytes <= KEPT_BYTES / 2 && enter();
+    size_t limit = most();
+    int n = 0, stays = b.bytes >= SC_KEEP_LEAST && b.bytes <= limit / 2 && enter();
     if (stays) {
-        while (kept.n && (kept.n == KEPT_BLOCKS || kept.bytes + b.bytes > KEPT_BYTES)) out[n++] = take_out(0);
+        while (kept.n && (kept.n == KEPT_BLOCKS || kept.bytes + b.bytes > limit)) out[n++] = take_out(0);
 #if defined(__linux__) && defined(MADV_FREE)
         uintptr_t from = ((uintptr_t)p + PAGE - 1) & ~(uintptr_t)(PAGE - 1);
         uintptr_t to = ((uintptr_t)p + b.bytes) & ~(uintptr_t)(PAGE - 1);
@@ -78,6 +90,19 @@ void sc_keep_free(void *p)
     }
     while (n) free(out[--n].base);
 }
+
+#ifdef SC_FAULT
+void *sc_borrow(int64_t n, size_t size) { return sc_alloc(n, size); }
+void sc_return(void *p) { sc_free(p); }
+#else
+void *sc_borrow(int64_t n, size_t size)
+{
+    size_t bytes;
+    return n < 0 || __builtin_mul_overflow((size_t)n, size, &bytes) ? NULL : sc_keep_alloc(bytes);
+}
+
+void sc_return(void *p) { sc_keep_free(p); }
+#endif
 
 void *sc_keep_resize(void *p, size_t bytes)
 {

@@ -128,11 +128,11 @@ struct sc_prepared_kernels {
 enum sc_size { SC_B2, SC_B4, SC_B8, SC_B16, SC_NSIZE };
 
 /* Entries on their way through buckets.  Of one part: bucket b has the places begin[b] <= k < next[b] of keys and
- * vals so far, and its last entries in a line of 16 of key_lines and val_lines. */
+ * vals so far, and its last ones, up to 16, in `lines`: keys, then values of at least 4 bytes. */
 struct sc_buckets {
     int64_t n, *next;
     const int64_t *begin;
-    void *keys, *vals, *key_lines, *val_lines;
+    void *keys, *vals, *lines;
     int shift;
 };
 

@@ -17,4 +17,8 @@ void *sc_keep_alloc(size_t bytes);
 void *sc_keep_resize(void *p, size_t bytes);    /* shrinking never moves, and gives nothing back */
 void sc_keep_free(void *p);
 
+/* Scratch as large as a result, from there and back there. */
+void *sc_borrow(int64_t n, size_t size);
+void sc_return(void *p);
+
 #endif

@@ -1,5 +1,6 @@
 /* Reductions over rows, columns and everything. */
 #include "structure.h"
+#include "team.h"
 
 static int is_complex(enum sc_val val) { return val == SC_C64 || val == SC_C128; }
 
@@ -12,87 +13,125 @@ static void join(enum sc_reduce what, double *a, const double *b, int64_t n)
         for (int64_t i = 0; i < n; i++) a[i] += b[i];
 }
 
-static int per_row(const sc_csr *A, enum sc_reduce what, const void *mean, void *y, int *canonical, int threads)
+struct job {
+    const sc_csr *A;
+    enum sc_reduce what;
+    const void *mean;
+    double *y;
+    int *canonical, status;
+    int64_t parts, words;       /* panels of the rows; doubles of a result */
+    double *P;                  /* partial results */
+    int64_t outputs, n;         /* of columns: so many, each n long */
+};
+
+static void reduce_rows(struct job *j, const sc_csr *A, int64_t r0, int64_t r1, void *y)
 {
-    int64_t parts = sc_parts(A, 16 * SC_PANEL);
-    int status = SC_OK;
-#pragma omp parallel for num_threads(threads) schedule(static) if (threads > 1)
-    for (int64_t k = 0; k < parts; k++)
-        for (int64_t r = sc_cut(A, k, parts), r1 = sc_cut(A, k + 1, parts), next; r < r1; r = next) {
-            next = sc_panel_end(A, r, r1);
-            int found = sc_check_order(A, r, next, canonical);
-            if (found == SC_OK) sc_kernels()->reduce->rows[what][A->val][A->idx](A, r, next, mean, y);
-            sc_report(&status, found);
-        }
-    return status;
+    sc_kernels()->reduce->rows[j->what][A->val][A->idx](A, r0, r1, j->mean, y);
+}
+
+static void row_part(void *job, int64_t k, int thread)
+{
+    struct job *j = job;
+    (void)thread;
+    for (int64_t r = sc_cut(j->A, k, j->parts), r1 = sc_cut(j->A, k + 1, j->parts), next; r < r1; r = next) {
+        next = sc_panel_end(j->A, r, r1);
+        int found = sc_check_order(j->A, r, next, j->canonical);
+        if (found == SC_OK) reduce_rows(j, j->A, r, next, j->y);
+        sc_report(&j->status, found);
+    }
+}
+
+static int per_row(struct job *j, int threads)
+{
+    j->parts = sc_parts(j->A, 16 * SC_PANEL);
+    sc_team(j->parts, j->parts / (8 * threads) + 1, threads, row_part, j);
+    return j->status;
+}
+
+/* Of output k: its share of the panels. */
+static void column_part(void *job, int64_t k, int thread)
+{
+    struct job *j = job;
+    const sc_csr *A = j->A;
+    double *P = j->P + k * j->n;
+    (void)thread;
+    memset(P, 0, (size_t)j->n * sizeof *P);
+    for (int64_t i = k * j->parts / j->outputs; i < (k + 1) * j->parts / j->outputs; i++) {
+        int64_t r0 = sc_cut(A, i, j->parts), r1 = sc_cut(A, i + 1, j->parts);
+        int found = sc_check_order(A, r0, r1, j->canonical);
+        if (found == SC_OK) sc_kernels()->reduce->columns[j->what][A->val][A->idx](A, r0, r1, j->mean, P);
+        sc_report(&j->status, found);
+    }
+}
+
+#define BLOCK 4096      /* columns whose outputs are joined at once */
+
+static void join_block(void *job, int64_t k, int thread)
+{
+    const struct job *j = job;
+    int64_t i = k * BLOCK, m = SC_MIN(BLOCK, j->n - i);
+    (void)thread;
+    memcpy(j->y + i, j->P + i, (size_t)m * sizeof *j->y);
+    for (int64_t o = 1; o < j->outputs; o++) join(j->what, j->y + i, j->P + o * j->n + i, m);
 }
 
 /* Fixed parts of the rows with an output each, which are joined in order. */
-static int per_column(const sc_csr *A, enum sc_reduce what, const void *mean, double *y, int *canonical, int threads)
+static int per_column(struct job *j, int threads)
 {
-    int64_t words = what == SC_SUM && is_complex(A->val) ? 2 : 1, n = A->cols * words;
+    const sc_csr *A = j->A;
+    int64_t n = j->n = A->cols * j->words;
     /* An output more is cleared and read once: eight entries a column make up for that. */
-    int64_t panels = sc_parts(A, SC_PANEL), outputs = SC_MIN(((int64_t)16 << 20) / (n * 8 + 1), A->nnz / (8 * n + 1));
-    outputs = A->nnz < 1 << 15 || A->nnz < A->cols ? 1 : SC_MIN(panels, SC_MAX(2, SC_MIN(16, outputs)));
-    double *P = outputs > 1 ? sc_alloc(outputs * n, sizeof *P) : y;
-    int status = SC_OK;
-    if (!P) return SC_NO_MEMORY;
-#pragma omp parallel num_threads(threads) if (threads > 1)
-    {
-#pragma omp for schedule(dynamic, 1)
-        for (int64_t k = 0; k < outputs; k++) {
-            memset(P + k * n, 0, (size_t)n * sizeof *P);
-            for (int64_t i = k * panels / outputs; i < (k + 1) * panels / outputs; i++) {
-                int64_t r0 = sc_cut(A, i, panels), r1 = sc_cut(A, i + 1, panels);
-                int found = sc_check_order(A, r0, r1, canonical);
-                if (found == SC_OK) sc_kernels()->reduce->columns[what][A->val][A->idx](A, r0, r1, mean, P + k * n);
-                sc_report(&status, found);
-            }
-        }
-        if (outputs > 1) {
-#pragma omp for schedule(static)
-            for (int64_t i = 0; i < n; i += 4096) {
-                int64_t m = SC_MIN(4096, n - i);
-                memcpy(y + i, P + i, (size_t)m * sizeof *y);
-                for (int64_t k = 1; k < outputs; k++) join(what, y + i, P + k * n + i, m);
-            }
-        }
+    int64_t outputs = SC_MIN(((int64_t)16 << 20) / (n * 8 + 1), A->nnz / (8 * n + 1));
+    j->parts = sc_parts(A, SC_PANEL);
+    j->outputs = A->nnz < 1 << 15 || A->nnz < A->cols ? 1 : SC_MIN(j->parts, SC_MAX(2, SC_MIN(16, outputs)));
+    j->P = j->outputs > 1 ? sc_alloc(j->outputs * n, sizeof *j->P) : j->y;
+    if (!j->P) return SC_NO_MEMORY;
+    sc_team(j->outputs, 1, threads, column_part, j);
+    if (j->outputs > 1) {
+        sc_team((n + BLOCK - 1) / BLOCK, 1, threads, join_block, j);
+        sc_free(j->P);
     }
-    if (outputs > 1) sc_free(P);
-    return status;
+    return j->status;
+}
+
+static void all_part(void *job, int64_t k, int thread)
+{
+    struct job *j = job;
+    const sc_csr *A = j->A;
+    int64_t r0 = sc_cut(A, k, j->parts), r1 = sc_cut(A, k + 1, j->parts);
+    int found = sc_check_order(A, r0, r1, j->canonical);
+    (void)thread;
+    if (found == SC_OK) {
+        int64_t wide[2] = {sc_ptr(A, r0), sc_ptr(A, r1)};
+        int32_t narrow[2] = {(int32_t)wide[0], (int32_t)wide[1]};
+        sc_csr row = *A;
+        row.rows = 1;
+        row.indptr = A->idx == SC_I32 ? (const void *)narrow : wide;
+        reduce_rows(j, &row, 0, 1, j->P + k * j->words);
+    }
+    sc_report(&j->status, found);
 }
 
 /* Panels of entries are rows of their own: one partial result each, joined in order. */
-static int everything(const sc_csr *A, enum sc_reduce what, const void *mean, double *y, int *canonical, int threads)
+static int everything(struct job *j, int threads)
 {
-    int64_t parts = sc_parts(A, SC_PANEL), words = what == SC_SUM && is_complex(A->val) ? 2 : 1;
-    double *P = sc_calloc(parts * words, sizeof *P);
-    int status = SC_OK;
-    if (!P) return SC_NO_MEMORY;
-#pragma omp parallel for num_threads(threads) schedule(static) if (threads > 1)
-    for (int64_t k = 0; k < parts; k++) {
-        int64_t r0 = sc_cut(A, k, parts), r1 = sc_cut(A, k + 1, parts), found = sc_check_order(A, r0, r1, canonical);
-        if (found == SC_OK) {
-            int64_t wide[2] = {sc_ptr(A, r0), sc_ptr(A, r1)};
-            int32_t narrow[2] = {(int32_t)wide[0], (int32_t)wide[1]};
-            sc_csr row = *A;
-            row.rows = 1;
-            row.indptr = A->idx == SC_I32 ? (const void *)narrow : wide;
-            sc_kernels()->reduce->rows[what][A->val][A->idx](&row, 0, 1, mean, P + k * words);
-        }
-        sc_report(&status, (int)found);
-    }
-    memset(y, 0, (size_t)words * sizeof *y);
-    for (int64_t k = 0; k < parts; k++) join(what, y, P + k * words, words);
-    sc_free(P);
-    return status;
+    j->parts = sc_parts(j->A, SC_PANEL);
+    j->P = sc_calloc(j->parts * j->words, sizeof *j->P);
+    if (!j->P) return SC_NO_MEMORY;
+    sc_team(j->parts, j->parts / (8 * threads) + 1, threads, all_part, j);
+    memset(j->y, 0, (size_t)j->words * sizeof *j->y);
+    for (int64_t k = 0; k < j->parts; k++) join(j->what, j->y, j->P + k * j->words, j->words);
+    sc_free(j->P);
+    return j->status;
 }
 
 int sc_reduce(const sc_csr *A, enum sc_reduce what, enum sc_axis axis, const void *mean, void *y, int *canonical,
               int threads)
 {
+    struct job j = {.A = A, .what = what, .mean = mean, .y = y, .canonical = canonical,
+                    .words = what == SC_SUM && is_complex(A->val) ? 2 : 1};
     *canonical = 1;
-    if (axis == SC_OVER_COLUMNS) return per_row(A, what, mean, y, canonical, threads);
-    if (axis == SC_OVER_ROWS) return per_column(A, what, mean, y, canonical, threads);
-    return everything(A, what, mean, y, canonical, threads);
+    if (axis == SC_OVER_COLUMNS) return per_row(&j, threads);
+    if (axis == SC_OVER_ROWS) return per_column(&j, threads);
+    return everything(&j, threads);
 }

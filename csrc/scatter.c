@@ -2,6 +2,7 @@
  * of 16 entries that leave the cache whole, then every bucket by counting.  Every part of the input has its own share
  * of a bucket, in the order of parts, so entries keep their order: there is one result, whatever the parts. */
 #include "structure.h"
+#include "team.h"
 
 /* A bucket should fit the L2 cache together with its result; more buckets than this would push out the lines. */
 #define BUCKET_ENTRIES 16384
@@ -23,21 +24,23 @@ int sc_scatter_open(struct sc_scatter *S, int64_t rows, int64_t other, int64_t n
     if (sc_bits(other) + S->shift > 64) return SC_TOO_LARGE;
     S->key_size = S->wide ? 8 : 4;
     S->val_size = sc_val_size(val);
+    S->line_size = 16 * (S->key_size + SC_MAX(S->val_size, 4));
     S->next = sc_calloc(parts * S->buckets, sizeof(int64_t));
     S->begin = sc_alloc(parts * S->buckets, sizeof(int64_t));
     S->start = sc_alloc(S->buckets + 1, sizeof(int64_t));
     S->room = sc_alloc((int64_t)threads << S->shift, sizeof(int64_t));
-    S->keys = sc_alloc(nnz + 16, S->key_size);
-    S->vals = sc_alloc(nnz + 16, S->val_size);
-    S->key_lines = sc_alloc(parts * S->buckets * 16, S->key_size);
-    S->val_lines = sc_alloc(parts * S->buckets * 16, SC_MAX(S->val_size, 4));
-    int ok = S->next && S->begin && S->start && S->room && S->keys && S->vals && S->key_lines && S->val_lines;
+    S->keys = sc_borrow(nnz + 16, S->key_size);
+    S->vals = sc_borrow(nnz + 16, S->val_size);
+    S->lines = sc_alloc(parts * S->buckets, S->line_size);
+    int ok = S->next && S->begin && S->start && S->room && S->keys && S->vals && S->lines;
     return ok ? SC_OK : SC_NO_MEMORY;
 }
 
 void sc_scatter_close(struct sc_scatter *S)
 {
-    void *blocks[] = {S->next, S->begin, S->start, S->room, S->keys, S->vals, S->key_lines, S->val_lines};
+    void *blocks[] = {S->next, S->begin, S->start, S->room, S->lines};
+    sc_return(S->keys);
+    sc_return(S->vals);
     for (size_t i = 0; i < sizeof blocks / sizeof *blocks; i++) sc_free(blocks[i]);
 }
 
@@ -61,9 +64,7 @@ struct sc_buckets sc_scatter_part(const struct sc_scatter *S, int64_t part)
 {
     int64_t first = part * S->buckets;
     return (struct sc_buckets){.n = S->buckets, .next = S->next + first, .begin = S->begin + first, .keys = S->keys,
-                               .vals = S->vals, .key_lines = sc_at(S->key_lines, first * 16, S->key_size),
-                               .val_lines = sc_at(S->val_lines, first * 16, SC_MAX(S->val_size, 4)),
-                               .shift = S->shift};
+                               .vals = S->vals, .lines = sc_at(S->lines, first, S->line_size), .shift = S->shift};
 }
 
 /* The first bucket that begins at entry k or later; all of them where k is beyond the entries. */
@@ -77,34 +78,40 @@ static int64_t first_bucket(const struct sc_scatter *S, int64_t k)
     return lo;
 }
 
+struct place {
+    const struct sc_scatter *S;
+    enum sc_val val;
+    enum sc_idx idx;
+    const sc_out *out;
+    int sorted;
+    int64_t step;       /* entries of a run of buckets */
+};
+
+static void place_run(void *job, int64_t run, int thread)
+{
+    const struct place *p = job;
+    const struct sc_scatter *S = p->S;
+    const struct sc_structure_kernels *kernels = sc_kernels()->structure;
+    enum sc_size size = sc_size_of(p->val);
+    struct sc_buckets B = sc_scatter_part(S, 0);
+    int64_t end = first_bucket(S, (run + 1) * p->step);
+    for (int64_t b = first_bucket(S, run * p->step); b < end; b++) {
+        int64_t r0 = b << S->shift, r1 = SC_MIN(S->rows, (b + 1) << S->shift), k0 = S->start[b], k1 = S->start[b + 1];
+        void *ptr = sc_at(p->out->indptr, r0, p->idx == SC_I32 ? 4 : 8);
+        kernels->place[S->wide][size][p->idx](&B, k0, k1, r1 - r0, S->room + ((int64_t)thread << S->shift), ptr,
+                                              p->out->indices, p->out->data);
+        /* The last pointer of a bucket is the next one's to write: it is known to be k1. */
+        if (p->sorted)
+            kernels->sort[size][p->idx](ptr, r1 - r0, k1, p->out->indices, p->out->data,
+                                        sc_at(S->keys, k0, S->key_size), sc_at(S->vals, k0, S->val_size));
+    }
+}
+
 void sc_scatter_place(const struct sc_scatter *S, enum sc_val val, enum sc_idx idx, const sc_out *out, int sorted,
                       int threads)
 {
-    const struct sc_structure_kernels *kernels = sc_kernels()->structure;
-    enum sc_size size = sc_size_of(val);
-    size_t ptr_size = idx == SC_I32 ? 4 : 8;
-    struct sc_buckets B = sc_scatter_part(S, 0);
     /* Runs of buckets that fill a large page of values: threads that filled neighbours would meet on fresh pages. */
-    int64_t turn = 0, step = SC_MAX(1, SC_MIN(1 << 18, S->nnz / (8 * threads)));
+    struct place p = {S, val, idx, out, sorted, SC_MAX(1, SC_MIN(1 << 18, S->nnz / (8 * threads)))};
     sc_put_ptr(out->indptr, idx, S->rows, S->start[S->buckets]);
-#pragma omp parallel for num_threads(threads) schedule(static, 1) if (threads > 1)
-    for (int t = 0; t < threads; t++)
-        for (;;) {
-            int64_t run;
-#pragma omp atomic capture
-            run = turn++;
-            int64_t end = first_bucket(S, (run + 1) * step);
-            for (int64_t b = first_bucket(S, run * step); b < end; b++) {
-                int64_t r0 = b << S->shift, r1 = SC_MIN(S->rows, (b + 1) << S->shift), k0 = S->start[b],
-                        k1 = S->start[b + 1];
-                void *ptr = sc_at(out->indptr, r0, ptr_size);
-                kernels->place[S->wide][size][idx](&B, k0, k1, r1 - r0, S->room + ((int64_t)t << S->shift), ptr,
-                                                   out->indices, out->data);
-                /* The last pointer of a bucket is the next one's to write: it is known to be k1. */
-                if (sorted)
-                    kernels->sort[size][idx](ptr, r1 - r0, k1, out->indices, out->data,
-                                             sc_at(S->keys, k0, S->key_size), sc_at(S->vals, k0, S->val_size));
-            }
-            if ((run + 1) * step > S->nnz) break;
-        }
+    sc_team(S->nnz / p.step + 1, 1, threads, place_run, &p);
 }

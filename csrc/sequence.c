@@ -99,12 +99,25 @@ static int work(struct sc_sequence *S, int64_t k1, int64_t first, int64_t *turn,
     return status;
 }
 
+struct run {
+    struct sc_sequence *S;
+    int64_t k0, k1, turn;
+    sc_sequence_fn *compute;
+    void *job;
+    int status;
+};
+
+static void work_thread(void *run, int64_t unused, int thread)
+{
+    struct run *r = run;
+    (void)unused;
+    sc_report(&r->status, work(r->S, r->k1, r->k0, &r->turn, r->compute, r->job, thread));
+}
+
 int sc_sequence_run(struct sc_sequence *S, int64_t k0, int64_t k1, sc_sequence_fn *compute, void *job)
 {
-    int64_t turn = k0;
-    int status = SC_OK;
-#pragma omp parallel num_threads(S->threads) if (S->threads > 1)
-    sc_report(&status, work(S, k1, k0, &turn, compute, job, sc_thread()));
+    struct run r = {S, k0, k1, k0, compute, job, SC_OK};
+    sc_team(S->threads, 1, S->threads, work_thread, &r);
     for (int64_t k = k0; k < k1; k++) S->filled += S->length[k];
-    return status;
+    return r.status;
 }

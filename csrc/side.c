@@ -2,6 +2,33 @@
 #include "side.h"
 
 #include "driver.h"
+#include "team.h"
+
+struct open {
+    const sc_csr *A;
+    int64_t *ptr, parts;        /* wider pointers and narrower columns, where they are wanted */
+    int32_t *col;
+    int loose, status;
+};
+
+static void open_part(void *job, int64_t k, int thread)
+{
+    struct open *o = job;
+    const sc_csr *A = o->A;
+    int64_t r0 = sc_cut(A, k, o->parts), r1 = sc_cut(A, k + 1, o->parts);
+    int found = sc_check_rows(A, r0, r1);
+    (void)thread;
+    sc_report(&o->status, found);
+    if (found != SC_OK) return;
+    if (o->ptr)
+        for (int64_t r = r0; r < r1; r++) o->ptr[r] = ((const int32_t *)A->indptr)[r];
+    if (o->col)
+        for (int64_t p = sc_ptr(A, r0); p < sc_ptr(A, r1); p++) o->col[p] = (int32_t)((const int64_t *)A->indices)[p];
+    if (!sc_kernels()->check->canonical[A->idx](A->indptr, A->indices, r0, r1)) {
+#pragma omp atomic write
+        o->loose = 1;
+    }
+}
 
 int sc_side_open(struct sc_side *side, const sc_csr *A, int threads)
 {
@@ -9,36 +36,18 @@ int sc_side_open(struct sc_side *side, const sc_csr *A, int threads)
     side->m.idx = SC_P64I32;
     if (A->cols > INT32_MAX) return SC_TOO_LARGE;
     if (sc_ptr(A, 0) != 0 || sc_ptr(A, A->rows) > A->nnz) return SC_BAD_INDPTR;
-    int64_t *ptr = 0;
-    int32_t *col = 0;
+    struct open o = {.A = A, .parts = sc_parts(A, 4 * SC_PANEL)};
     if (A->idx == SC_I32) {
-        side->m.indptr = side->pointers = ptr = sc_alloc(A->rows + 1, 8);
-        if (!ptr) return SC_NO_MEMORY;
-        ptr[A->rows] = sc_ptr(A, A->rows);
+        side->m.indptr = side->pointers = o.ptr = sc_alloc(A->rows + 1, 8);
+        if (!o.ptr) return SC_NO_MEMORY;
+        o.ptr[A->rows] = sc_ptr(A, A->rows);
     } else if (A->idx == SC_I64) {
-        side->m.indices = side->columns = col = sc_alloc(A->nnz, 4);
-        if (!col) return SC_NO_MEMORY;
+        side->m.indices = side->columns = o.col = sc_alloc(A->nnz, 4);
+        if (!o.col) return SC_NO_MEMORY;
     }
-    const struct sc_check_kernels *check = sc_kernels()->check;
-    int64_t parts = sc_parts(A, 4 * SC_PANEL);
-    int status = SC_OK, loose = 0;
-#pragma omp parallel for num_threads(threads) schedule(static) if (threads > 1)
-    for (int64_t k = 0; k < parts; k++) {
-        int64_t r0 = sc_cut(A, k, parts), r1 = sc_cut(A, k + 1, parts);
-        int found = sc_check_rows(A, r0, r1);
-        sc_report(&status, found);
-        if (found != SC_OK) continue;
-        if (ptr)
-            for (int64_t r = r0; r < r1; r++) ptr[r] = ((const int32_t *)A->indptr)[r];
-        if (col)
-            for (int64_t p = sc_ptr(A, r0); p < sc_ptr(A, r1); p++) col[p] = (int32_t)((const int64_t *)A->indices)[p];
-        if (!check->canonical[A->idx](A->indptr, A->indices, r0, r1)) {
-#pragma omp atomic write
-            loose = 1;
-        }
-    }
-    side->canonical = !loose;
-    return status;
+    sc_team(o.parts, o.parts / (8 * threads) + 1, threads, open_part, &o);
+    side->canonical = !o.loose;
+    return o.status;
 }
 
 void sc_side_close(struct sc_side *side)

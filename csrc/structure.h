@@ -37,13 +37,13 @@ int64_t sc_panel_end(const sc_csr *A, int64_t r, int64_t r1);
 void sc_touch(void *p, int64_t n, size_t size, int threads);
 
 /* The buckets of a scatter of nnz entries over n rows by row >> shift, for `parts` parts: a table of counts
- * [part][bucket] that becomes the places where parts write, keys and values, and a line of 16 per part and bucket. */
+ * [part][bucket] that becomes the places where parts write, keys and values, and lines of 16 per part and bucket. */
 struct sc_scatter {
     int64_t parts, buckets, rows, nnz, *next, *begin, *start, *room;
     int threads;
     int shift, wide;                    /* bits of a row inside its bucket; 64-bit keys */
-    void *keys, *vals, *key_lines, *val_lines;
-    size_t key_size, val_size;
+    void *keys, *vals, *lines;
+    size_t key_size, val_size, line_size;      /* bytes; of a bucket's lines */
 };
 
 /* `other` bounds the numbers that share a key with the low bits of a row. */

@@ -1,5 +1,6 @@
 /* A.T of a CSR matrix as a CSR matrix, which is also CSC to CSR and back. */
 #include "structure.h"
+#include "team.h"
 
 int sc_check_order(const sc_csr *A, int64_t r0, int64_t r1, int *canonical)
 {
@@ -30,38 +31,63 @@ int64_t sc_panel_end(const sc_csr *A, int64_t r, int64_t r1)
     return lo;
 }
 
+#define LARGE_PAGE ((int64_t)2 << 20)
+
+static void touch_page(void *p, int64_t k, int thread)
+{
+    (void)thread;
+    ((volatile char *)p)[k * LARGE_PAGE] = 0;
+}
+
 void sc_touch(void *p, int64_t n, size_t size, int threads)
 {
-    int64_t bytes = n * (int64_t)size, page = (int64_t)2 << 20;
-    if (threads == 1 || bytes < 2 * page) return;
-#pragma omp parallel for num_threads(threads) schedule(static) if (threads > 1)
-    for (int64_t i = 0; i < bytes; i += page) ((volatile char *)p)[i] = 0;
+    int64_t bytes = n * (int64_t)size;
+    if (threads > 1 && bytes >= 2 * LARGE_PAGE) sc_team((bytes - 1) / LARGE_PAGE + 1, 1, threads, touch_page, p);
+}
+
+struct check {
+    const sc_csr *A;
+    int64_t parts;
+    int *canonical, status;
+};
+
+static void check_part(void *job, int64_t k, int thread)
+{
+    struct check *c = job;
+    (void)thread;
+    sc_report(&c->status, sc_check_order(c->A, sc_cut(c->A, k, c->parts), sc_cut(c->A, k + 1, c->parts), c->canonical));
 }
 
 int sc_check(const sc_csr *A, int threads, int *canonical)
 {
-    int status = SC_OK;
-    int64_t parts = sc_parts(A, SC_PANEL);
+    struct check c = {A, sc_parts(A, SC_PANEL), canonical, SC_OK};
     *canonical = 1;
     if (sc_ptr(A, 0) != 0 || sc_ptr(A, A->rows) != A->nnz) return SC_BAD_INDPTR;
-#pragma omp parallel for num_threads(threads) schedule(static) if (threads > 1)
-    for (int64_t k = 0; k < parts; k++)
-        sc_report(&status, sc_check_order(A, sc_cut(A, k, parts), sc_cut(A, k + 1, parts), canonical));
-    return status;
+    sc_team(c.parts, c.parts / (8 * threads) + 1, threads, check_part, &c);
+    return c.status;
+}
+
+struct narrow {
+    const sc_csr *A;
+    int32_t *indptr, *indices;
+};
+
+/* Pointers and indices of block k. */
+static void narrow_block(void *job, int64_t k, int thread)
+{
+    const struct narrow *n = job;
+    const sc_csr *A = n->A;
+    const int64_t *wide = A->idx == SC_I64 ? A->indices : NULL;
+    (void)thread;
+    for (int64_t r = k * SC_PANEL; r < SC_MIN(A->rows + 1, (k + 1) * SC_PANEL); r++) n->indptr[r] = (int32_t)sc_ptr(A, r);
+    if (wide)
+        for (int64_t p = k * SC_PANEL; p < SC_MIN(A->nnz, (k + 1) * SC_PANEL); p++) n->indices[p] = (int32_t)wide[p];
 }
 
 int sc_narrow(const sc_csr *A, int32_t *indptr, int32_t *indices, int threads)
 {
-    const int64_t *wide = A->idx == SC_I64 ? A->indices : NULL;
-#pragma omp parallel num_threads(threads) if (threads > 1)
-    {
-#pragma omp for schedule(static) nowait
-        for (int64_t r = 0; r <= A->rows; r++) indptr[r] = (int32_t)sc_ptr(A, r);
-        if (wide) {
-#pragma omp for schedule(static)
-            for (int64_t p = 0; p < A->nnz; p++) indices[p] = (int32_t)wide[p];
-        }
-    }
+    struct narrow n = {A, indptr, indices};
+    sc_team(SC_MAX(A->rows, A->nnz) / SC_PANEL + 1, 8, threads, narrow_block, &n);
     return SC_OK;
 }
 
@@ -86,112 +112,122 @@ static int scattered(const sc_csr *A)
     return lines * 4 > entries;
 }
 
-/* counts [part][column] become the places where the parts write, column by column and then part by part. */
-static void places(int64_t *counts, int64_t parts, int64_t cols, int64_t *sums, enum sc_idx idx, void *indptr,
-                   int threads)
+struct job {
+    const sc_csr *A;
+    const sc_out *out;
+    int *canonical, status;
+    int64_t parts, panels;      /* part k: panels k * panels / parts and on */
+    int64_t cols, *counts;      /* direct: [part][column] */
+    int64_t *sums;              /* of a block of columns, then of all before it */
+    struct sc_scatter *S;       /* through buckets */
+};
+
+static int64_t part_begin(const struct job *j, int64_t k) { return sc_cut(j->A, k * j->panels / j->parts, j->panels); }
+
+/* The columns of part k, checked, by buckets of 2^shift of them. */
+static void count_part(void *job, int64_t k, int thread)
 {
-    enum { BLOCK = 4096 };
-    int64_t blocks = (cols + BLOCK - 1) / BLOCK;
-#pragma omp parallel num_threads(threads) if (threads > 1)
-    {
-#pragma omp for schedule(static)
-        for (int64_t b = 0; b < blocks; b++) {
-            int64_t n = 0;
-            for (int64_t k = 0; k < parts; k++)
-                for (int64_t c = b * BLOCK; c < SC_MIN(cols, (b + 1) * BLOCK); c++) n += counts[k * cols + c];
-            sums[b] = n;
-        }
-#pragma omp single
-        for (int64_t b = 0, at = 0; b < blocks; b++) {
-            int64_t n = sums[b];
-            sums[b] = at;
+    struct job *j = job;
+    const sc_csr *A = j->A;
+    int shift = j->S ? j->S->shift : 0, found = SC_OK;
+    int64_t *counts = j->S ? j->S->next + k * j->S->buckets : j->counts + k * j->cols;
+    (void)thread;
+    for (int64_t i = k * j->panels / j->parts; i < (k + 1) * j->panels / j->parts && found == SC_OK; i++) {
+        int64_t r0 = sc_cut(A, i, j->panels), r1 = sc_cut(A, i + 1, j->panels);
+        found = sc_check_order(A, r0, r1, j->canonical);
+        if (found == SC_OK)
+            sc_kernels()->structure->count[A->idx](A->indices, sc_ptr(A, r0), sc_ptr(A, r1), shift, counts);
+    }
+    sc_report(&j->status, found);
+}
+
+#define BLOCK 4096      /* columns */
+
+static void sum_block(void *job, int64_t b, int thread)
+{
+    const struct job *j = job;
+    int64_t n = 0;
+    (void)thread;
+    for (int64_t k = 0; k < j->parts; k++)
+        for (int64_t c = b * BLOCK; c < SC_MIN(j->cols, (b + 1) * BLOCK); c++) n += j->counts[k * j->cols + c];
+    j->sums[b] = n;
+}
+
+/* Counts become the places where the parts write, column by column and then part by part. */
+static void place_block(void *job, int64_t b, int thread)
+{
+    const struct job *j = job;
+    int64_t at = j->sums[b];
+    (void)thread;
+    for (int64_t c = b * BLOCK; c < SC_MIN(j->cols, (b + 1) * BLOCK); c++) {
+        sc_put_ptr(j->out->indptr, j->A->idx, c, at);
+        for (int64_t k = 0; k < j->parts; k++) {
+            int64_t n = j->counts[k * j->cols + c];
+            j->counts[k * j->cols + c] = at;
             at += n;
         }
-#pragma omp for schedule(static)
-        for (int64_t b = 0; b < blocks; b++) {
-            int64_t at = sums[b];
-            for (int64_t c = b * BLOCK; c < SC_MIN(cols, (b + 1) * BLOCK); c++) {
-                sc_put_ptr(indptr, idx, c, at);
-                for (int64_t k = 0; k < parts; k++) {
-                    int64_t n = counts[k * cols + c];
-                    counts[k * cols + c] = at;
-                    at += n;
-                }
-            }
-        }
     }
+}
+
+static void flip_part(void *job, int64_t k, int thread)
+{
+    const struct job *j = job;
+    (void)thread;
+    sc_kernels()->structure->flip[sc_size_of(j->A->val)][j->A->idx](
+        j->A, part_begin(j, k), part_begin(j, k + 1), j->counts + k * j->cols, j->out->indices, j->out->data);
 }
 
 /* One step: count the columns, then every entry straight to its place. */
-static int direct(const sc_csr *A, const sc_out *out, int *canonical, int64_t parts, int threads)
+static int direct(struct job *j, int threads)
 {
-    const struct sc_structure_kernels *kernels = sc_kernels()->structure;
-    int64_t *counts = sc_calloc(parts * A->cols, sizeof *counts), *sums = sc_alloc(A->cols / 4096 + 1, sizeof *sums);
-    int status = counts && sums ? SC_OK : SC_NO_MEMORY;
-    if (status == SC_OK) {
-#pragma omp parallel for num_threads(threads) schedule(static, 1) if (threads > 1)
-        for (int64_t k = 0; k < parts; k++) {
-            int64_t panels = sc_parts(A, SC_PANEL), found = SC_OK;
-            for (int64_t i = k * panels / parts; i < (k + 1) * panels / parts && found == SC_OK; i++) {
-                int64_t r0 = sc_cut(A, i, panels), r1 = sc_cut(A, i + 1, panels);
-                found = sc_check_order(A, r0, r1, canonical);
-                if (found == SC_OK)
-                    kernels->count[A->idx](A->indices, sc_ptr(A, r0), sc_ptr(A, r1), 0, counts + k * A->cols);
-            }
-            sc_report(&status, (int)found);
+    int64_t blocks = (j->cols + BLOCK - 1) / BLOCK;
+    j->counts = sc_calloc(j->parts * j->cols, sizeof *j->counts);
+    j->sums = sc_alloc(blocks, sizeof *j->sums);
+    if (!j->counts || !j->sums) j->status = SC_NO_MEMORY;
+    if (j->status == SC_OK) sc_team(j->parts, 1, threads, count_part, j);
+    if (j->status == SC_OK) j->status = sc_poll();
+    if (j->status == SC_OK) {
+        sc_team(blocks, 1, threads, sum_block, j);
+        for (int64_t b = 0, at = 0; b < blocks; b++) {
+            int64_t n = j->sums[b];
+            j->sums[b] = at;
+            at += n;
         }
+        sc_team(blocks, 1, threads, place_block, j);
+        sc_put_ptr(j->out->indptr, j->A->idx, j->cols, j->A->nnz);
+        sc_team(j->parts, 1, threads, flip_part, j);
     }
-    if (status == SC_OK) status = sc_poll();
-    if (status == SC_OK) {
-        places(counts, parts, A->cols, sums, A->idx, out->indptr, threads);
-        sc_put_ptr(out->indptr, A->idx, A->cols, A->nnz);
-#pragma omp parallel for num_threads(threads) schedule(static, 1) if (threads > 1)
-        for (int64_t k = 0; k < parts; k++) {
-            int64_t panels = sc_parts(A, SC_PANEL);
-            kernels->flip[sc_size_of(A->val)][A->idx](A, sc_cut(A, k * panels / parts, panels),
-                                                      sc_cut(A, (k + 1) * panels / parts, panels),
-                                                      counts + k * A->cols, out->indices, out->data);
-        }
-    }
-    sc_free(counts);
-    sc_free(sums);
-    return status;
+    sc_free(j->counts);
+    sc_free(j->sums);
+    return j->status;
+}
+
+static void bucket_part(void *job, int64_t k, int thread)
+{
+    const struct job *j = job;
+    struct sc_buckets B = sc_scatter_part(j->S, k);
+    (void)thread;
+    sc_kernels()->structure->bucket[j->S->wide][sc_size_of(j->A->val)][j->A->idx](j->A, part_begin(j, k),
+                                                                                  part_begin(j, k + 1), &B);
 }
 
 /* Two steps, through buckets. */
-static int bucketed(const sc_csr *A, const sc_out *out, int *canonical, int64_t parts, int threads)
+static int bucketed(struct job *j, int threads)
 {
-    const struct sc_structure_kernels *kernels = sc_kernels()->structure;
+    const sc_csr *A = j->A;
     struct sc_scatter S;
-    int status = sc_scatter_open(&S, A->cols, A->rows, A->nnz, parts, A->val, A->idx, threads);
-    if (status == SC_OK) {
-#pragma omp parallel for num_threads(threads) schedule(static, 1) if (threads > 1)
-        for (int64_t k = 0; k < parts; k++) {
-            int64_t panels = sc_parts(A, SC_PANEL), found = SC_OK;
-            for (int64_t i = k * panels / parts; i < (k + 1) * panels / parts && found == SC_OK; i++) {
-                int64_t r0 = sc_cut(A, i, panels), r1 = sc_cut(A, i + 1, panels);
-                found = sc_check_order(A, r0, r1, canonical);
-                if (found == SC_OK)
-                    kernels->count[A->idx](A->indices, sc_ptr(A, r0), sc_ptr(A, r1), S.shift, S.next + k * S.buckets);
-            }
-            sc_report(&status, (int)found);
-        }
-    }
-    if (status == SC_OK) status = sc_poll();
-    if (status == SC_OK) {
+    j->S = &S;
+    j->status = sc_scatter_open(&S, A->cols, A->rows, A->nnz, j->parts, A->val, A->idx, threads);
+    if (j->status == SC_OK) sc_team(j->parts, 1, threads, count_part, j);
+    if (j->status == SC_OK) j->status = sc_poll();
+    if (j->status == SC_OK) {
         sc_scatter_scan(&S);
-#pragma omp parallel for num_threads(threads) schedule(static, 1) if (threads > 1)
-        for (int64_t k = 0; k < parts; k++) {
-            int64_t panels = sc_parts(A, SC_PANEL);
-            struct sc_buckets B = sc_scatter_part(&S, k);
-            kernels->bucket[S.wide][sc_size_of(A->val)][A->idx](A, sc_cut(A, k * panels / parts, panels),
-                                                                sc_cut(A, (k + 1) * panels / parts, panels), &B);
-        }
-        status = sc_poll();
+        sc_team(j->parts, 1, threads, bucket_part, j);
+        j->status = sc_poll();
     }
-    if (status == SC_OK) sc_scatter_place(&S, A->val, A->idx, out, 0, threads);
+    if (j->status == SC_OK) sc_scatter_place(&S, A->val, A->idx, j->out, 0, threads);
     sc_scatter_close(&S);
-    return status;
+    return j->status;
 }
 
 int sc_transpose(const sc_csr *A, const sc_out *out, int *canonical, int threads)
@@ -200,6 +236,9 @@ int sc_transpose(const sc_csr *A, const sc_out *out, int *canonical, int threads
     if (sc_ptr(A, 0) != 0 || sc_ptr(A, A->rows) != A->nnz) return SC_BAD_INDPTR;
     /* Parts may follow the threads here: entries keep their order, so there is only one result. */
     int64_t parts = SC_MAX(1, SC_MIN(threads, A->nnz / SC_PANEL));
-    if (A->nnz > 1 << 16 && A->cols > 4096 && scattered(A)) return bucketed(A, out, canonical, parts, threads);
-    return direct(A, out, canonical, SC_MIN(parts, A->nnz / (A->cols + 1) + 1), threads);
+    struct job j = {.A = A, .out = out, .canonical = canonical, .parts = parts, .panels = sc_parts(A, SC_PANEL),
+                    .cols = A->cols};
+    if (A->nnz > 1 << 16 && A->cols > 4096 && scattered(A)) return bucketed(&j, threads);
+    j.parts = SC_MIN(parts, A->nnz / (A->cols + 1) + 1);
+    return direct(&j, threads);
 }

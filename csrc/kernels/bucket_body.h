@@ -1,25 +1,28 @@
 /* First half of a transposition of scattered entries: entry (r, c) goes to bucket c >> shift as the key
- * (r << shift | low bits of c) and its value.  A line of 16 entries per bucket collects in cache and leaves as one. */
-static inline void KFN(put)(const struct sc_buckets *B, int64_t bucket, KEY key, VAL v)
+ * (r << shift | low bits of c) and its value.  16 entries of a bucket collect in cache, keys before values (together:
+ * 4.6 against 6.0 ns an entry), and leave it by whole lines. */
+enum { KFN(room) = 16 * (sizeof(KEY) + SC_MAX(sizeof(VAL), 4)) };
+
+static inline __attribute__((always_inline)) void KFN(put)(const struct sc_buckets *B, int64_t bucket, KEY key, VAL v)
 {
-    KEY *keys = B->keys, *key_line = (KEY *)B->key_lines + bucket * 16;
-    VAL *vals = B->vals, *val_line = (VAL *)B->val_lines + bucket * 16;
+    KEY *keys = B->keys, *some_keys = (KEY *)((char *)B->lines + bucket * KFN(room));
+    VAL *vals = B->vals, *some_vals = (VAL *)(some_keys + 16);
     int64_t at = B->next[bucket]++, slot = at & 15;
-    key_line[slot] = key;
-    val_line[slot] = v;
+    some_keys[slot] = key;
+    some_vals[slot] = v;
     if (slot == 15) {
         int64_t to = at - 15;
         if (to >= B->begin[bucket]) {
-            for (size_t i = 0; i < 16 * sizeof(KEY); i += 64) stream_line((char *)(keys + to) + i, (char *)key_line + i);
+            for (size_t i = 0; i < 16 * sizeof(KEY); i += 64) stream_line((char *)(keys + to) + i, (char *)some_keys + i);
             if (sizeof(VAL) * 16 >= 64)
                 for (size_t i = 0; i < 16 * sizeof(VAL); i += 64)
-                    stream_line((char *)(vals + to) + i, (char *)val_line + i);
+                    stream_line((char *)(vals + to) + i, (char *)some_vals + i);
             else
-                memcpy(vals + to, val_line, 16 * sizeof(VAL));
-        } else {                            /* the line begins in another part's share */
+                memcpy(vals + to, some_vals, 16 * sizeof(VAL));
+        } else {                            /* the first place lies in another part's share */
             for (int64_t i = B->begin[bucket]; i <= at; i++) {
-                keys[i] = key_line[i & 15];
-                vals[i] = val_line[i & 15];
+                keys[i] = some_keys[i & 15];
+                vals[i] = some_vals[i & 15];
             }
         }
     }
@@ -29,37 +32,41 @@ static inline void KFN(put)(const struct sc_buckets *B, int64_t bucket, KEY key,
 static inline void KFN(drain)(const struct sc_buckets *B)
 {
     for (int64_t b = 0; b < B->n; b++) {
+        const KEY *some_keys = (const KEY *)((const char *)B->lines + b * KFN(room));
+        const VAL *some_vals = (const VAL *)(some_keys + 16);
         int64_t end = B->next[b];
         for (int64_t i = SC_MAX(B->begin[b], end & ~(int64_t)15); i < end; i++) {
-            ((KEY *)B->keys)[i] = ((KEY *)B->key_lines)[b * 16 + (i & 15)];
-            ((VAL *)B->vals)[i] = ((VAL *)B->val_lines)[b * 16 + (i & 15)];
+            ((KEY *)B->keys)[i] = some_keys[i & 15];
+            ((VAL *)B->vals)[i] = some_vals[i & 15];
         }
     }
     stream_end();
 }
 
-static void KFN(bucket)(const sc_csr *A, int64_t r0, int64_t r1, const struct sc_buckets *B)
+static void KFN(bucket)(const sc_csr *A, int64_t r0, int64_t r1, const struct sc_buckets *buckets)
 {
+    const struct sc_buckets B = *buckets;       /* a copy stays in registers, whatever is written */
     const PTR *ptr = A->indptr;
     const IDX *col = A->indices;
     const VAL *val = A->data;
-    KEY low = ((KEY)1 << B->shift) - 1;
+    KEY low = ((KEY)1 << B.shift) - 1;
     for (int64_t r = r0; r < r1; r++)
-        for (int64_t p = ptr[r]; p < ptr[r + 1]; p++)
-            KFN(put)(B, col[p] >> B->shift, (KEY)r << B->shift | ((KEY)col[p] & low), val[p]);
-    KFN(drain)(B);
+        for (int64_t p = ptr[r], end = ptr[r + 1]; p < end; p++)
+            KFN(put)(&B, col[p] >> B.shift, (KEY)r << B.shift | ((KEY)col[p] & low), val[p]);
+    KFN(drain)(&B);
 }
 
 /* The same for entries p0 <= p < p1 of coordinates (of type PTR): bucket row >> shift, key (column << shift | low). */
 static void KFN(bucket_coo)(const void *rows, const void *cols, const void *data, int64_t p0, int64_t p1,
-                            const struct sc_buckets *B)
+                            const struct sc_buckets *buckets)
 {
+    const struct sc_buckets B = *buckets;
     const PTR *row = rows, *col = cols;
     const VAL *val = data;
-    KEY low = ((KEY)1 << B->shift) - 1;
+    KEY low = ((KEY)1 << B.shift) - 1;
     for (int64_t p = p0; p < p1; p++)
-        KFN(put)(B, row[p] >> B->shift, (KEY)col[p] << B->shift | ((KEY)row[p] & low), val[p]);
-    KFN(drain)(B);
+        KFN(put)(&B, row[p] >> B.shift, (KEY)col[p] << B.shift | ((KEY)row[p] & low), val[p]);
+    KFN(drain)(&B);
 }
 
 /* Second half, inside the cache: the entries k0 <= k < k1 of one bucket by counting on the low bits of their keys.
@@ -74,14 +81,21 @@ static void KFN(place)(const struct sc_buckets *B, int64_t k0, int64_t k1, int64
     VAL *out_val = out_data;
     KEY low = ((KEY)1 << B->shift) - 1;
     memset(next, 0, (size_t)n * sizeof *next);
-    for (int64_t k = k0; k < k1; k++) next[keys[k] & low]++;
-    int64_t at = k0;
+    int64_t k = k0, at = k0;
+    for (; k + 16 <= k1; k += 16) {
+        /* Which lines will be written is known, in what order is not: they are asked for here, in a row (4.3 against
+         * 7.5 ns an entry). */
+        for (size_t i = 0; i < 16 * sizeof(IDX); i += 64) __builtin_prefetch((char *)(out_col + k + 16) + i, 1);
+        for (size_t i = 0; i < 16 * sizeof(VAL); i += 64) __builtin_prefetch((char *)(out_val + k + 16) + i, 1);
+        for (int i = 0; i < 16; i++) next[keys[k + i] & low]++;
+    }
+    for (; k < k1; k++) next[keys[k] & low]++;
     for (int64_t j = 0; j < n; j++) {
         int64_t m = next[j];
         ptr[j] = (PTR)(next[j] = at);
         at += m;
     }
-    for (int64_t k = k0; k < k1; k++) {
+    for (k = k0; k < k1; k++) {
         int64_t to = next[keys[k] & low]++;
         out_col[to] = (IDX)(keys[k] >> B->shift);
         out_val[to] = vals[k];

@@ -4,6 +4,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from .. import _args, _core, _threads
+from . import large
 from . import structure as st
 
 __all__ = ["absmax", "add", "diag_scale", "mean_var", "multiply", "norm", "sum"]
@@ -195,7 +196,7 @@ def _binary(A, B, factors, threads):
     R, Q = (st.narrow(_kernel_view(X, dtype), threads, index) for X in (R, Q))
     t = _threads.resolve(threads, 2 * (R.indices.shape[0] + Q.indices.shape[0]) + R.shape[0])
     for _ in range(2):
-        indptr, indices, data = np.empty(R.shape[0] + 1, index), np.empty(room, index), np.empty(room, dtype)
+        indptr, indices, data = large.empty(R.shape[0] + 1, index), large.empty(room, index), large.empty(room, dtype)
         nnz, sound = _core.add(R.shape, R[1:4], Q[1:4], *scalars, indptr, indices, data, t)
         if sound:
             break

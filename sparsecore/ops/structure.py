@@ -9,7 +9,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from .. import _args, _core, _threads
-from . import compact
+from . import compact, large
 
 __all__ = [
     "from_coo", "from_dense", "hstack", "sum_duplicates", "take_cols", "take_rows", "tocsc", "tocsr", "todense",
@@ -105,8 +105,8 @@ def flipped(R, threads=None, merge=True):
     numbers = data is None      # values of an odd size: entry numbers travel in their place
     if numbers:
         data = np.arange(n, dtype=np.int64).view(np.float64)
-    indptr, indices = np.empty(R.shape[1] + 1, index), np.empty(n, index)
-    out = np.empty(n, np.int64 if numbers else R.data.dtype)
+    indptr, indices = large.empty(R.shape[1] + 1, index), large.empty(n, index)
+    out = large.empty(n, np.int64 if numbers else R.data.dtype)
     sound = _core.transpose(R.shape, R.indptr, R.indices, data, indptr, indices, bits(out), _work(threads, R))
     out = R.data[out] if numbers else out
     T = _args.Rows(R.shape[::-1], indptr, indices, out, not R.transposed)
@@ -243,8 +243,8 @@ def _coordinates(data, row, col, shape, threads):
     if numbers:
         moved = np.arange(len(row), dtype=np.int64).view(np.float64)
     index = index_type(m, n, len(row))
-    indptr, indices = np.empty(m + 1, index), np.empty(len(row), index)
-    out = np.empty(len(row), np.int64 if numbers else data.dtype)
+    indptr, indices = large.empty(m + 1, index), large.empty(len(row), index)
+    out = large.empty(len(row), np.int64 if numbers else data.dtype)
     t = _threads.resolve(threads, 4 * len(row) + m)
     if not _core.from_coo((m, n), row, col, moved, indptr, indices, bits(out), t):
         _within(row, col, (m, n))
