@@ -4,11 +4,13 @@
  * Each part of the columns is filled by one walk over the rows, so every place has one writer. */
 #include "driver.h"
 #include "spgemm.h"
+#include "team.h"
 
 struct mirror {
     const sc_csr_result *U;
     sc_csr_result *C;
     int64_t *start, *next;   /* where row j of C begins, and where its next mirrored entry goes */
+    int64_t parts;
     size_t size;
 };
 
@@ -62,14 +64,32 @@ static void copy_row(const struct mirror *m, int64_t r)
     memcpy((char *)m->C->data + (size_t)to * m->size, (char *)U->data + (size_t)p * m->size, (size_t)n * m->size);
 }
 
+static int64_t part_begin(const struct mirror *m, int64_t k) { return k * m->U->rows / m->parts; }
+
+static void count_part(void *job, int64_t k, int thread)
+{
+    const struct mirror *m = job;
+    (void)thread;
+    walk(m, part_begin(m, k), part_begin(m, k + 1), 0);
+}
+
+static void fill_part(void *job, int64_t k, int thread)
+{
+    const struct mirror *m = job;
+    int64_t c0 = part_begin(m, k), c1 = part_begin(m, k + 1);
+    (void)thread;
+    walk(m, c0, c1, 1);
+    for (int64_t r = c0; r < c1; r++) copy_row(m, r);
+}
+
 static int fill(struct mirror *m, int threads)
 {
     const sc_csr_result *U = m->U;
     sc_csr_result *C = m->C;
-    int64_t n = U->rows, parts = SC_MIN(threads, n);
+    int64_t n = U->rows;
+    m->parts = SC_MIN(threads, n);
     memset(m->next, 0, (size_t)n * 8);
-#pragma omp parallel for num_threads(threads) schedule(static) if (threads > 1)
-    for (int64_t k = 0; k < parts; k++) walk(m, k * n / parts, (k + 1) * n / parts, 0);
+    sc_team(m->parts, 1, threads, count_part, m);
     for (int64_t r = 0; r < n; r++) {
         int64_t mirrored = m->next[r];
         m->start[r] = m->next[r] = C->nnz;
@@ -78,18 +98,13 @@ static int fill(struct mirror *m, int threads)
     m->start[n] = C->nnz;
     C->idx = C->nnz <= INT32_MAX ? SC_I32 : SC_I64;
     size_t width = C->idx == SC_I32 ? 4 : 8;
-    if (!(C->indptr = sc_alloc(n + 1, width)) || !(C->indices = sc_alloc(C->nnz, width)) ||
-        !(C->data = sc_alloc(C->nnz, m->size)))
+    if (!(C->indptr = sc_keep_alloc((size_t)(n + 1) * width)) ||
+        !(C->indices = sc_keep_alloc((size_t)C->nnz * width)) || !(C->data = sc_keep_alloc((size_t)C->nnz * m->size)))
         return SC_NO_MEMORY;
     for (int64_t r = 0; r <= n; r++)
         if (C->idx == SC_I32) ((int32_t *)C->indptr)[r] = (int32_t)m->start[r];
         else ((int64_t *)C->indptr)[r] = m->start[r];
-#pragma omp parallel for num_threads(threads) schedule(static) if (threads > 1)
-    for (int64_t k = 0; k < parts; k++) {
-        int64_t c0 = k * n / parts, c1 = (k + 1) * n / parts;
-        walk(m, c0, c1, 1);
-        for (int64_t r = c0; r < c1; r++) copy_row(m, r);
-    }
+    sc_team(m->parts, 1, threads, fill_part, m);
     return sc_poll();
 }
 

@@ -106,11 +106,11 @@ void sc_return(void *p) { sc_keep_free(p); }
 
 void *sc_keep_resize(void *p, size_t bytes)
 {
-    if (p && bytes <= *size_of(p)) return p;
-    void *q = sc_keep_alloc(bytes);
-    if (q && p) {
-        memcpy(q, p, *size_of(p));
-        sc_keep_free(p);
-    }
-    return q;
+    if (!p) return sc_keep_alloc(bytes);
+    if (bytes <= *size_of(p)) return p;
+    if (bytes > SIZE_MAX / 4) return NULL;
+    char *base = sc_resize((char *)p - HEAD, (int64_t)bytes + HEAD, 1);
+    if (!base) return NULL;
+    *(size_t *)base = bytes;
+    return base + HEAD;
 }

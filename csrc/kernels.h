@@ -152,6 +152,8 @@ struct sc_structure_kernels {
                                              int64_t p1, const struct sc_buckets *B);
     void (*place[2][SC_NSIZE][SC_NIDX])(const struct sc_buckets *B, int64_t k0, int64_t k1, int64_t n, int64_t *next,
                                         void *indptr, void *indices, void *data);
+    void (*by_column[2][SC_NSIZE][SC_NIDX])(void *keys, void *vals, int64_t n, int shift, int bits, int64_t *next,
+                                            void *room_keys, void *room_vals);
 };
 
 /* Passes that compute with values: neighbours of equal column become their sum, dense rows become sparse ones. */

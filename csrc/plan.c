@@ -1,6 +1,7 @@
 /* A @ B for one pair of patterns and many values: where each product goes is written down once. */
 #include "driver.h"
 #include "side.h"
+#include "spgemm.h"
 #include "team.h"
 
 #define PART 16384      /* products of a panel */
@@ -8,10 +9,8 @@
 
 static void count(const sc_csr *A, const sc_csr *B, int64_t *work, int threads)
 {
-    int64_t parts = sc_parts(A, SC_PANEL), sum = 0;
-#pragma omp parallel for num_threads(threads) schedule(static) if (threads > 1)
-    for (int64_t k = 0; k < parts; k++)
-        sc_kernels()->spgemm->work(A, B, sc_cut(A, k, parts), sc_cut(A, k + 1, parts), work);
+    int64_t sum = 0;
+    sc_count_work(A, B, work, threads);
     for (int64_t r = 0; r < A->rows; r++) {
         int64_t n = work[r];
         work[r] = sum;
@@ -52,27 +51,60 @@ static int same_work(const sc_csr *A, const sc_csr *B, const int64_t *work, int 
     return same ? SC_OK : SC_CHANGED;
 }
 
+struct panels {
+    const struct sc_side *side;
+    sc_csr parts;
+    int64_t n, first, columns;      /* panels, of this wave; scratch of a thread */
+    const int64_t *Cp, *work;
+    uint16_t *place, *slots;
+    const uint16_t *slot;
+    void *out;
+};
+
+static void slots_panel(void *job, int64_t i, int thread)
+{
+    const struct panels *p = job;
+    int64_t k = p->first + i;
+    sc_kernels()->spgemm->slots(&p->side[0].m, &p->side[1].m, &p->side[2].m, sc_cut(&p->parts, k, p->n),
+                                sc_cut(&p->parts, k + 1, p->n), p->place + thread * p->columns, p->work, p->slots);
+}
+
+static void numbers_panel(void *job, int64_t i, int thread)
+{
+    const struct panels *p = job;
+    const sc_csr *A = &p->side[0].m;
+    int64_t k = p->first + i;
+    (void)thread;
+    sc_kernels()->spgemm->planned[A->val](A, &p->side[1].m, p->Cp, sc_cut(&p->parts, k, p->n),
+                                          sc_cut(&p->parts, k + 1, p->n), p->side[1].canonical ? SC_CANONICAL : 0,
+                                          p->work, p->slot, p->out);
+}
+
+static int run_panels(struct panels *p, int64_t rows, sc_part_fn *panel, int threads)
+{
+    int status = SC_OK;
+    p->parts = (sc_csr){.rows = rows, .nnz = p->work[rows], .indptr = p->work, .idx = SC_P64I32};
+    p->n = sc_parts(&p->parts, PART);
+    for (p->first = 0; p->first < p->n && status == SC_OK; p->first += WAVE) {
+        int64_t n = SC_MIN(WAVE, p->n - p->first);
+        sc_team(n, n / (8 * threads) + 1, threads, panel, p);
+        status = sc_poll();
+    }
+    return status;
+}
+
 int sc_plan_slots(const sc_csr *A, const sc_csr *B, const sc_csr *C, const int64_t *work, uint16_t *slot, int *wrong,
                   int threads)
 {
     *wrong = 0;
     if (A->cols != B->rows || C->rows != A->rows || C->cols != B->cols) return SC_BAD_SHAPE;
     struct sc_side side[3] = {0};
+    struct panels p = {.side = side, .columns = B->cols + 64, .work = work, .slots = slot};
     int status = open_sides(side, (const sc_csr *[]){A, B, C}, 3, wrong, threads);
     if (status == SC_OK) status = same_work(&side[0].m, &side[1].m, work, threads);
-    int64_t columns = B->cols + 64;
-    uint16_t *place = status == SC_OK ? sc_calloc(threads * columns, sizeof *place) : 0;
-    if (status == SC_OK && !place) status = SC_NO_MEMORY;
-    sc_csr parts = {.rows = A->rows, .nnz = work[A->rows], .indptr = work, .idx = SC_P64I32};
-    int64_t n = sc_parts(&parts, PART);
-    for (int64_t k0 = 0; k0 < n && status == SC_OK; k0 += WAVE) {
-#pragma omp parallel for num_threads(threads) schedule(dynamic, 1) if (threads > 1)
-        for (int64_t k = k0; k < SC_MIN(k0 + WAVE, n); k++)
-            sc_kernels()->spgemm->slots(&side[0].m, &side[1].m, &side[2].m, sc_cut(&parts, k, n),
-                                        sc_cut(&parts, k + 1, n), place + sc_thread() * columns, work, slot);
-        status = sc_poll();
-    }
-    sc_free(place);
+    if (status == SC_OK && !(p.place = sc_calloc(threads * p.columns, sizeof *p.place))) status = SC_NO_MEMORY;
+    if (status == SC_OK) status = run_panels(&p, A->rows, slots_panel, threads);
+    sc_free(p.place);
     for (int i = 0; i < 3; i++) sc_side_close(&side[i]);
     return status;
 }
@@ -84,18 +116,10 @@ int sc_plan_multiply(const sc_csr *A, const sc_csr *B, const int64_t *Cp, const 
     if (A->cols != B->rows) return SC_BAD_SHAPE;
     if (A->val != B->val || !sc_kernels()->spgemm->planned[A->val]) return SC_BAD_TYPE;
     struct sc_side side[2] = {0};
+    struct panels p = {.side = side, .Cp = Cp, .work = work, .slot = slot, .out = out};
     int status = open_sides(side, (const sc_csr *[]){A, B}, 2, wrong, threads);
     if (status == SC_OK) status = same_work(&side[0].m, &side[1].m, work, threads);
-    sc_csr parts = {.rows = A->rows, .nnz = work[A->rows], .indptr = work, .idx = SC_P64I32};
-    int64_t n = sc_parts(&parts, PART);
-    for (int64_t k0 = 0; k0 < n && status == SC_OK; k0 += WAVE) {
-#pragma omp parallel for num_threads(threads) schedule(dynamic, 1) if (threads > 1)
-        for (int64_t k = k0; k < SC_MIN(k0 + WAVE, n); k++)
-            sc_kernels()->spgemm->planned[A->val](&side[0].m, &side[1].m, Cp, sc_cut(&parts, k, n),
-                                                  sc_cut(&parts, k + 1, n), side[1].canonical ? SC_CANONICAL : 0, work,
-                                                  slot, out);
-        status = sc_poll();
-    }
+    if (status == SC_OK) status = run_panels(&p, A->rows, numbers_panel, threads);
     for (int i = 0; i < 2; i++) sc_side_close(&side[i]);
     return status;
 }

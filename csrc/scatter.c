@@ -8,6 +8,11 @@
 #define BUCKET_ENTRIES 16384
 #define MAX_BUCKETS 2048
 
+/* Columns of at most so many bits are sorted by two passes of counting, from so many entries a row on (below, rows are
+ * sorted one by one). */
+#define COUNTED_BITS 24
+#define COUNTED_ROW 16
+
 int sc_scatter_open(struct sc_scatter *S, int64_t rows, int64_t other, int64_t nnz, int64_t parts, enum sc_val val,
                     enum sc_idx idx, int threads)
 {
@@ -28,19 +33,23 @@ int sc_scatter_open(struct sc_scatter *S, int64_t rows, int64_t other, int64_t n
     S->next = sc_calloc(parts * S->buckets, sizeof(int64_t));
     S->begin = sc_alloc(parts * S->buckets, sizeof(int64_t));
     S->start = sc_alloc(S->buckets + 1, sizeof(int64_t));
-    S->room = sc_alloc((int64_t)threads << S->shift, sizeof(int64_t));
-    S->keys = sc_borrow(nnz + 16, S->key_size);
-    S->vals = sc_borrow(nnz + 16, S->val_size);
-    S->lines = sc_alloc(parts * S->buckets, S->line_size);
-    int ok = S->next && S->begin && S->start && S->room && S->keys && S->vals && S->lines;
+    S->other_bits = sc_bits(other);
+    S->room_size = SC_MAX((int64_t)1 << S->shift, (int64_t)2 << (SC_MIN(S->other_bits, COUNTED_BITS) + 1) / 2);
+    S->room = sc_alloc(threads * S->room_size, sizeof(int64_t));
+    /* One block, so that the lines, which are written at random, lie in large pages too. */
+    size_t keys = (size_t)(nnz + 16) * S->key_size / 64 * 64 + 64, lines = (size_t)(parts * S->buckets) * S->line_size,
+           vals = (size_t)(nnz + 16) * S->val_size;
+    S->keys = sc_borrow((int64_t)(keys + lines + vals), 1);
+    S->lines = (char *)S->keys + keys;
+    S->vals = (char *)S->lines + lines;
+    int ok = S->next && S->begin && S->start && S->room && S->keys;
     return ok ? SC_OK : SC_NO_MEMORY;
 }
 
 void sc_scatter_close(struct sc_scatter *S)
 {
-    void *blocks[] = {S->next, S->begin, S->start, S->room, S->lines};
+    void *blocks[] = {S->next, S->begin, S->start, S->room};
     sc_return(S->keys);
-    sc_return(S->vals);
     for (size_t i = 0; i < sizeof blocks / sizeof *blocks; i++) sc_free(blocks[i]);
 }
 
@@ -93,17 +102,24 @@ static void place_run(void *job, int64_t run, int thread)
     const struct sc_scatter *S = p->S;
     const struct sc_structure_kernels *kernels = sc_kernels()->structure;
     enum sc_size size = sc_size_of(p->val);
+    size_t index = p->idx == SC_I32 ? 4 : 8;
     struct sc_buckets B = sc_scatter_part(S, 0);
     int64_t end = first_bucket(S, (run + 1) * p->step);
     for (int64_t b = first_bucket(S, run * p->step); b < end; b++) {
         int64_t r0 = b << S->shift, r1 = SC_MIN(S->rows, (b + 1) << S->shift), k0 = S->start[b], k1 = S->start[b + 1];
-        void *ptr = sc_at(p->out->indptr, r0, p->idx == SC_I32 ? 4 : 8);
-        kernels->place[S->wide][size][p->idx](&B, k0, k1, r1 - r0, S->room + ((int64_t)thread << S->shift), ptr,
-                                              p->out->indices, p->out->data);
+        void *ptr = sc_at(p->out->indptr, r0, index), *keys = sc_at(S->keys, k0, S->key_size),
+             *vals = sc_at(S->vals, k0, S->val_size);
+        int64_t *room = S->room + thread * S->room_size;
+        int counted = p->sorted && S->key_size == index && S->other_bits <= COUNTED_BITS &&
+                      k1 - k0 >= SC_MAX(COUNTED_ROW * (r1 - r0), (int64_t)1 << (S->other_bits + 1) / 2);
+        if (counted)        /* the places of the result are free until the end */
+            kernels->by_column[S->wide][size][p->idx](keys, vals, k1 - k0, S->shift, S->other_bits, room,
+                                                      sc_at(p->out->indices, k0, index),
+                                                      sc_at(p->out->data, k0, S->val_size));
+        kernels->place[S->wide][size][p->idx](&B, k0, k1, r1 - r0, room, ptr, p->out->indices, p->out->data);
         /* The last pointer of a bucket is the next one's to write: it is known to be k1. */
-        if (p->sorted)
-            kernels->sort[size][p->idx](ptr, r1 - r0, k1, p->out->indices, p->out->data,
-                                        sc_at(S->keys, k0, S->key_size), sc_at(S->vals, k0, S->val_size));
+        if (p->sorted && !counted)
+            kernels->sort[size][p->idx](ptr, r1 - r0, k1, p->out->indices, p->out->data, keys, vals);
     }
 }
 

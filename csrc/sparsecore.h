@@ -63,7 +63,7 @@ int sc_spmm(const sc_csr *A, const sc_dense *X, const sc_dense *C, int threads);
 int sc_spmm_t(const sc_csr *A, const sc_dense *X, const sc_dense *C, int threads);
 
 /* ---- products of two sparse matrices ----------------------------------------------------- */
-/* A result of a size not known before: canonical, in buffers that the caller frees with free().
+/* A result of a size not known before: canonical, in buffers that the caller frees with sc_keep_free (mem.h).
  * idx is SC_I32 where columns and entries fit, else SC_I64. */
 typedef struct {
     int64_t rows, cols, nnz;

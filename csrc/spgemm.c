@@ -2,13 +2,13 @@
  *
  * Rows are cut into parts of about the same number of products.  A part is computed into scratch that stays in cache;
  * its place in the result is known once the parts before it are done, and it is copied there (sequence.h).  The result
- * grows
- * between waves of parts (large blocks grow by their page tables) and is cut to size at the end, so that the peak is
- * inputs + result + a few parts. */
+ * grows between waves of parts (large blocks grow by their page tables); what it does not fill is never touched, so
+ * that the peak is inputs + result + a few parts. */
 #include "driver.h"
 #include "sequence.h"
 #include "side.h"
 #include "spgemm.h"
+#include "team.h"
 
 #define PART 32768                    /* products of a part */
 #define WAVE ((int64_t)1 << 23)       /* products between two looks at signals */
@@ -38,14 +38,30 @@ static int64_t most_entries(const struct job *j, int64_t r0, int64_t r1)
     return n;
 }
 
+struct count {
+    const sc_csr *A, *B;
+    int64_t *work, parts;
+};
+
+static void count_part(void *job, int64_t k, int thread)
+{
+    const struct count *c = job;
+    (void)thread;
+    sc_kernels()->spgemm->work(c->A, c->B, sc_cut(c->A, k, c->parts), sc_cut(c->A, k + 1, c->parts), c->work);
+}
+
+void sc_count_work(const sc_csr *A, const sc_csr *B, int64_t *work, int threads)
+{
+    struct count c = {A, B, work, sc_parts(A, SC_PANEL)};
+    sc_team(c.parts, c.parts / (8 * threads) + 1, threads, count_part, &c);
+}
+
 /* work[r] = products of the rows before r; the longest row comes back. */
 static int64_t count_work(struct job *j)
 {
     const sc_csr *A = &j->A.m;
-    int64_t parts = sc_parts(A, SC_PANEL), most = 0, sum = 0;
-#pragma omp parallel for num_threads(j->threads) schedule(static) if (j->threads > 1)
-    for (int64_t k = 0; k < parts; k++)
-        sc_kernels()->spgemm->work(A, &j->B.m, sc_cut(A, k, parts), sc_cut(A, k + 1, parts), j->work);
+    int64_t most = 0, sum = 0;
+    sc_count_work(A, &j->B.m, j->work, j->threads);
     for (int64_t r = 0; r < A->rows; r++) {
         int64_t n = j->work[r];
         j->work[r] = sum;
@@ -122,10 +138,10 @@ static void give_back(struct job *j)
 
 static int resize(struct job *j, int64_t room)
 {
-    void *p = sc_resize(j->C->indices, room, sizeof(int32_t));
+    void *p = sc_keep_resize(j->C->indices, (size_t)room * sizeof(int32_t));
     if (!p) return SC_NO_MEMORY;
     j->C->indices = p;
-    if (!(p = sc_resize(j->C->data, room, j->size))) return SC_NO_MEMORY;
+    if (!(p = sc_keep_resize(j->C->data, (size_t)room * j->size))) return SC_NO_MEMORY;
     j->C->data = p;
     j->out.col = j->C->indices;
     j->out.val = j->C->data;
@@ -164,11 +180,9 @@ static int finish(struct job *j)
     }
     C->idx = narrow ? SC_I32 : SC_I64;
     int status = resize(j, C->nnz);
-    void *p = narrow ? sc_resize(ptr, C->rows + 1, 4) : ptr;
-    if (status != SC_OK || !p) return SC_NO_MEMORY;
-    C->indptr = p;
-    if (narrow) return SC_OK;
-    if (!(p = sc_resize(C->indices, C->nnz, 8))) return SC_NO_MEMORY;
+    if (narrow || status != SC_OK) return status;
+    void *p = sc_keep_resize(C->indices, (size_t)C->nnz * 8);
+    if (!p) return SC_NO_MEMORY;
     C->indices = p;
     for (int64_t i = C->nnz; i-- > 0;) {
         int32_t c;
@@ -181,7 +195,9 @@ static int finish(struct job *j)
 static int multiply(struct job *j)
 {
     const sc_csr *A = &j->A.m;
-    if (!(j->C->indptr = sc_alloc(A->rows + 1, 8)) || !(j->work = sc_alloc(A->rows + 1, 8))) return SC_NO_MEMORY;
+    j->C->indptr = sc_keep_alloc((size_t)(A->rows + 1) * 8);
+    j->work = sc_alloc(A->rows + 1, 8);
+    if (!j->C->indptr || !j->work) return SC_NO_MEMORY;
     j->count = j->C->indptr;
     int64_t longest = count_work(j);
     j->parts = (sc_csr){.rows = A->rows, .nnz = j->work[A->rows], .indptr = j->work, .idx = SC_P64I32};
@@ -199,7 +215,7 @@ static int multiply(struct job *j)
     return status == SC_OK ? finish(j) : status;
 }
 
-/* Opens the operands and multiplies; the buffers of C stay with mem.c. */
+/* Opens the operands and multiplies. */
 static int run(struct job *j, const sc_csr *A, const sc_csr *B, int *wrong)
 {
     sc_csr_result *C = j->C;
@@ -223,9 +239,10 @@ static int run(struct job *j, const sc_csr *A, const sc_csr *B, int *wrong)
 
 void sc_csr_result_end(sc_csr_result *C, int good)
 {
-    void *block[] = {C->indptr, C->indices, C->data};
-    for (int i = 0; i < 3; i++)
-        if (good) sc_give(block[i]); else sc_free(block[i]);
+    if (good) return;
+    sc_keep_free(C->indptr);
+    sc_keep_free(C->indices);
+    sc_keep_free(C->data);
 }
 
 static int finished(int status, sc_csr_result *C)

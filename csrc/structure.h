@@ -41,7 +41,8 @@ void sc_touch(void *p, int64_t n, size_t size, int threads);
 struct sc_scatter {
     int64_t parts, buckets, rows, nnz, *next, *begin, *start, *room;
     int threads;
-    int shift, wide;                    /* bits of a row inside its bucket; 64-bit keys */
+    int shift, wide, other_bits;        /* bits of a row inside its bucket; 64-bit keys; bits of the other number */
+    int64_t room_size;                  /* of a thread */
     void *keys, *vals, *lines;
     size_t key_size, val_size, line_size;      /* bytes; of a bucket's lines */
 };

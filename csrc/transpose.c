@@ -79,9 +79,10 @@ static void narrow_block(void *job, int64_t k, int thread)
     const sc_csr *A = n->A;
     const int64_t *wide = A->idx == SC_I64 ? A->indices : NULL;
     (void)thread;
-    for (int64_t r = k * SC_PANEL; r < SC_MIN(A->rows + 1, (k + 1) * SC_PANEL); r++) n->indptr[r] = (int32_t)sc_ptr(A, r);
+    int64_t begin = k * SC_PANEL, end = begin + SC_PANEL;
+    for (int64_t r = begin; r < SC_MIN(A->rows + 1, end); r++) n->indptr[r] = (int32_t)sc_ptr(A, r);
     if (wide)
-        for (int64_t p = k * SC_PANEL; p < SC_MIN(A->nnz, (k + 1) * SC_PANEL); p++) n->indices[p] = (int32_t)wide[p];
+        for (int64_t p = begin; p < SC_MIN(A->nnz, end); p++) n->indices[p] = (int32_t)wide[p];
 }
 
 int sc_narrow(const sc_csr *A, int32_t *indptr, int32_t *indices, int threads)

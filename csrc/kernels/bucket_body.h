@@ -13,7 +13,8 @@ static inline __attribute__((always_inline)) void KFN(put)(const struct sc_bucke
     if (slot == 15) {
         int64_t to = at - 15;
         if (to >= B->begin[bucket]) {
-            for (size_t i = 0; i < 16 * sizeof(KEY); i += 64) stream_line((char *)(keys + to) + i, (char *)some_keys + i);
+            for (size_t i = 0; i < 16 * sizeof(KEY); i += 64)
+                stream_line((char *)(keys + to) + i, (char *)some_keys + i);
             if (sizeof(VAL) * 16 >= 64)
                 for (size_t i = 0; i < 16 * sizeof(VAL); i += 64)
                     stream_line((char *)(vals + to) + i, (char *)some_vals + i);
@@ -99,5 +100,38 @@ static void KFN(place)(const struct sc_buckets *B, int64_t k0, int64_t k1, int64
         int64_t to = next[keys[k] & low]++;
         out_col[to] = (IDX)(keys[k] >> B->shift);
         out_val[to] = vals[k];
+    }
+}
+
+/* Sorts n entries of a bucket by column, equal columns in their order, in two passes of counting, there and back.  next
+ * has room for the numbers of both halves of `bits`. */
+static void KFN(by_column)(void *bucket_keys, void *bucket_vals, int64_t n, int shift, int bits, int64_t *next,
+                           void *room_keys, void *room_vals)
+{
+    KEY *keys = bucket_keys, *to = room_keys;
+    VAL *vals = bucket_vals, *to_val = room_vals;
+    int half = bits / 2, high_shift = shift + half;
+    KEY low = ((KEY)1 << half) - 1;
+    int64_t *high = next + ((int64_t)1 << half), all = ((int64_t)1 << half) + ((int64_t)1 << (bits - half)), at = 0;
+    memset(next, 0, (size_t)all * sizeof *next);
+    for (int64_t k = 0; k < n; k++) {
+        next[keys[k] >> shift & low]++;
+        high[keys[k] >> high_shift]++;
+    }
+    for (int64_t j = 0; j < all; j++) {
+        int64_t m = next[j];
+        if (next + j == high) at = 0;
+        next[j] = at;
+        at += m;
+    }
+    for (int64_t k = 0; k < n; k++) {
+        int64_t place = next[keys[k] >> shift & low]++;
+        to[place] = keys[k];
+        to_val[place] = vals[k];
+    }
+    for (int64_t k = 0; k < n; k++) {
+        int64_t place = high[to[k] >> high_shift]++;
+        keys[place] = to[k];
+        vals[place] = to_val[k];
     }
 }

@@ -4,6 +4,7 @@
 
 #define AHEAD 16        /* entries of A between a prefetch and its use */
 #define SPREAD 16       /* columns per product up to which sums in place beat sorting */
+#define FEW 12          /* products that are sorted, not marked */
 #define NETWORK 2048    /* products that the sorting network takes */
 
 /* work[r] = sum over entries (r, k) of A of the length of row k of B */

@@ -65,6 +65,15 @@ static int64_t SC_PASTE(spgemm_collect, VNAME)(VAL *acc, uint8_t *flag, int64_t 
         }
         return n;
     }
+#if SC_LEVEL >= 2
+    for (int64_t w = (lo - base) & ~(int64_t)31; w < end; w += 32) {
+        __m256i f = _mm256_load_si256((const __m256i *)(flag + w));
+        unsigned bits = (unsigned)_mm256_movemask_epi8(_mm256_cmpgt_epi8(f, _mm256_setzero_si256()));
+        if (!bits) continue;
+        _mm256_store_si256((__m256i *)(flag + w), _mm256_setzero_si256());
+        for (; bits; bits &= bits - 1) {
+            int64_t j = w + __builtin_ctz(bits);
+#else
     for (int64_t w = (lo - base) & ~(int64_t)7; w < end; w += 8) {
         uint64_t bits;
         memcpy(&bits, flag + w, 8);
@@ -72,6 +81,7 @@ static int64_t SC_PASTE(spgemm_collect, VNAME)(VAL *acc, uint8_t *flag, int64_t 
         memset(flag + w, 0, 8);
         for (; bits; bits &= bits - 1) {
             int64_t j = w + (__builtin_ctzll(bits) >> 3);
+#endif
             VAL v = acc[j];
             acc[j] = 0;
             col[n] = (int32_t)(base + j);
@@ -144,9 +154,12 @@ static int64_t SC_PASTE(spgemm_dense, VNAME)(const VAL *a, const int64_t *segmen
     if (f >= 2 * (hi - lo + 1)) flag = 0;
     for (int64_t i = 0; i < entries; i++) {
         VAL x = a[i];
-        int64_t q = segment[2 * i], end = segment[2 * i + 1];
-        /* Columns of a canonical row differ: four sums are read before the first is written. */
-        for (; canonical && q + 4 <= end; q += 4) {
+        int64_t q = segment[2 * i], end = segment[2 * i + 1], next = segment[2 * SC_MIN(i + 1, entries - 1)];
+        /* Columns of a canonical row differ: four sums are read before the first is written.  The next row of B comes
+         * from the outer caches meanwhile: rows lie anywhere, which the processor cannot foresee. */
+        for (; canonical && q + 4 <= end; q += 4, next += 4) {
+            __builtin_prefetch(Bc + next);
+            __builtin_prefetch(Bv + next);
             int64_t j = Bc[q] - base, k = Bc[q + 1] - base, l = Bc[q + 2] - base, m = Bc[q + 3] - base;
             VAL vj = acc[j] + x * Bv[q], vk = acc[k] + x * Bv[q + 1], vl = acc[l] + x * Bv[q + 2],
                 vm = acc[m] + x * Bv[q + 3];
@@ -167,7 +180,7 @@ static int64_t SC_PASTE(spgemm_dense, VNAME)(const VAL *a, const int64_t *segmen
     return SC_PASTE(spgemm_collect, VNAME)(acc, flag, base, lo, hi, col, val);
 }
 
-#if SC_LEVEL >= 512 && VREAL
+#if SC_LEVEL >= 2 && VREAL
 /* Takes out the exact zeros of a finished row. */
 static int64_t SC_PASTE(spgemm_drop, VNAME)(int32_t *col, VAL *val, int64_t n)
 {
@@ -191,10 +204,11 @@ static int64_t SC_PASTE(spgemm_network, VNAME)(const VAL *a, const int64_t *segm
     const VAL *Bv = B->data;
     VAL *product = s->product;
     uint32_t *key = (uint32_t *)s->key + 16;      /* room for a key before the first */
+    int64_t t = 0;
+#if SC_LEVEL >= 512
     const __m512i iota = _mm512_set_epi32(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0);
     const __m512i low = _mm512_set1_epi32((int32_t)lo);
     const __m128i shift = _mm_cvtsi32_si128(bits);
-    int64_t t = 0;
     for (int64_t i = 0; i < entries; i++)
         for (int64_t q = segment[2 * i], left = segment[2 * i + 1] - q; left > 0; q += 16, left -= 16) {
             __mmask16 m = left >= 16 ? 0xFFFF : (__mmask16)((1u << left) - 1);
@@ -211,22 +225,52 @@ static int64_t SC_PASTE(spgemm_network, VNAME)(const VAL *a, const int64_t *segm
 #endif
             t += SC_MIN(left, 16);
         }
+#else
+    static const int32_t some[16] = {-1, -1, -1, -1, -1, -1, -1, -1};
+    const __m256i iota = _mm256_set_epi32(7, 6, 5, 4, 3, 2, 1, 0), low = _mm256_set1_epi32((int32_t)lo);
+    const __m128i shift = _mm_cvtsi32_si128(bits);
+    for (int64_t i = 0; i < entries; i++)
+        for (int64_t q = segment[2 * i], left = segment[2 * i + 1] - q; left > 0; q += 8, left -= 8) {
+            __m256i m = _mm256_loadu_si256((const __m256i *)(some + 8 - SC_MIN(left, 8)));
+            __m256i c = _mm256_sub_epi32(_mm256_maskload_epi32(Bc + q, m), low);
+            c = _mm256_or_si256(_mm256_sll_epi32(c, shift), _mm256_add_epi32(iota, _mm256_set1_epi32((int32_t)t)));
+            _mm256_storeu_si256((__m256i *)(key + t), c);
+#if VBITS == 64
+            const __m256d x = _mm256_set1_pd(a[i]);
+            __m256i m0 = _mm256_cvtepi32_epi64(_mm256_castsi256_si128(m)),
+                    m1 = _mm256_cvtepi32_epi64(_mm256_extracti128_si256(m, 1));
+            _mm256_storeu_pd(product + t, _mm256_mul_pd(x, _mm256_maskload_pd(Bv + q, m0)));
+            _mm256_storeu_pd(product + t + 4, _mm256_mul_pd(x, _mm256_maskload_pd(Bv + q + 4, m1)));
+#else
+            _mm256_storeu_ps(product + t, _mm256_mul_ps(_mm256_set1_ps(a[i]), _mm256_maskload_ps(Bv + q, m)));
+#endif
+            t += SC_MIN(left, 8);
+        }
+#endif
     bitonic_sort(key, t);
     const uint32_t mask = ((uint32_t)1 << bits) - 1;
     key[-1] = ~key[0];       /* another column */
     int64_t n = 0, i = 0;
     VAL sum = 0;
-    for (; i + 16 <= t; i += 16) {
+    for (; i + KEYS <= t; i += KEYS) {
+#if SC_LEVEL >= 512
         __m512i c = _mm512_srl_epi32(_mm512_load_si512(key + i), shift);
         __m512i before = _mm512_srl_epi32(_mm512_loadu_si512(key + i - 1), shift);
-        if (_mm512_cmpneq_epi32_mask(c, before) == 0xFFFF) {
-            _mm512_storeu_si512(col + n, _mm512_add_epi32(c, low));
-            for (int k = 0; k < 16; k++) val[n + k] = 0 + product[key[i + k] & mask];
-            n += 16;
+        int distinct = _mm512_cmpneq_epi32_mask(c, before) == 0xFFFF;
+        if (distinct) _mm512_storeu_si512(col + n, _mm512_add_epi32(c, low));
+#else
+        __m256i c = _mm256_srl_epi32(_mm256_load_si256((const __m256i *)(key + i)), shift);
+        __m256i before = _mm256_srl_epi32(_mm256_loadu_si256((const __m256i *)(key + i - 1)), shift);
+        int distinct = !_mm256_movemask_epi8(_mm256_cmpeq_epi32(c, before));
+        if (distinct) _mm256_storeu_si256((__m256i *)(col + n), _mm256_add_epi32(c, low));
+#endif
+        if (distinct) {
+            for (int k = 0; k < KEYS; k++) val[n + k] = 0 + product[key[i + k] & mask];
+            n += KEYS;
             sum = val[n - 1];
             continue;
         }
-        for (int k = 0; k < 16; k++) {
+        for (int k = 0; k < KEYS; k++) {
             int same = key[i + k] >> bits == key[i + k - 1] >> bits;
             n += !same;
             sum = (same ? sum : 0) + product[key[i + k] & mask];
@@ -242,6 +286,53 @@ static int64_t SC_PASTE(spgemm_network, VNAME)(const VAL *a, const int64_t *segm
         val[n - 1] = sum;
     }
     return SC_PASTE(spgemm_drop, VNAME)(col, val, n);
+}
+#endif
+
+#if SC_LEVEL < 512 || !VREAL
+/* The same for columns far apart: a bit per column and a byte per group of 256 columns that has one, so that few bits
+ * are looked at (with keys sorted by merging a product took three times as long). */
+static int64_t SC_PASTE(spgemm_marked, VNAME)(const VAL *a, const int64_t *segment, int64_t entries, const sc_csr *B,
+                                              int64_t lo, int64_t hi, const sc_spgemm_scratch *s, int32_t *col,
+                                              VAL *val)
+{
+    const int32_t *Bc = B->indices;
+    const VAL *Bv = B->data;
+    const int64_t base = s->span >= B->cols ? 0 : lo;
+    VAL *acc = s->acc;
+    uint64_t *mark = (uint64_t *)s->flag;
+    uint8_t *group = s->flag + (s->span / 256 + 1) * 32;      /* behind the bits; together less than a byte a column */
+    for (int64_t i = 0; i < entries; i++) {
+        VAL x = a[i];
+        for (int64_t q = segment[2 * i]; q < segment[2 * i + 1]; q++) {
+            int64_t j = Bc[q] - base;
+            acc[j] += x * Bv[q];
+            mark[j >> 6] |= (uint64_t)1 << (j & 63);
+            group[j >> 8] = 1;
+        }
+    }
+    int64_t n = 0;
+    for (int64_t eight = (lo - base) >> 11; eight <= (hi - base) >> 11; eight++) {
+        uint64_t groups;
+        memcpy(&groups, group + 8 * eight, 8);
+        if (!groups) continue;
+        memset(group + 8 * eight, 0, 8);
+        for (; groups; groups &= groups - 1) {
+            int64_t first = 4 * (8 * eight + (__builtin_ctzll(groups) >> 3));
+            for (int64_t w = first; w < first + 4; w++) {
+                for (uint64_t bits = mark[w]; bits; bits &= bits - 1) {
+                    int64_t j = 64 * w + __builtin_ctzll(bits);
+                    VAL v = acc[j];
+                    acc[j] = 0;
+                    col[n] = (int32_t)(base + j);
+                    val[n] = v;
+                    n += v != 0;
+                }
+                mark[w] = 0;
+            }
+        }
+    }
+    return n;
 }
 #endif
 
@@ -302,10 +393,14 @@ static int64_t SC_PASTE(spgemm_row, VNAME)(const sc_csr *A, const sc_csr *B, int
     if (range <= s->span && (range <= SPREAD * f || f > s->sort))
         return SC_PASTE(spgemm_dense, VNAME)(a, s->segment, p1 - p0, B, flags & SC_CANONICAL, lo, hi, f, s, col,
                                               val);
-#if SC_LEVEL >= 512 && VREAL
+#if SC_LEVEL >= 2 && VREAL
     int bits = 64 - __builtin_clzll((uint64_t)f);
     if (f <= NETWORK && (uint64_t)range <= (uint64_t)1 << (32 - bits))
         return SC_PASTE(spgemm_network, VNAME)(a, s->segment, p1 - p0, B, lo, bits, s, col, val);
+#endif
+#if SC_LEVEL < 512 || !VREAL
+    if (range <= s->span && f > FEW)
+        return SC_PASTE(spgemm_marked, VNAME)(a, s->segment, p1 - p0, B, lo, hi, s, col, val);
 #endif
     return SC_PASTE(spgemm_sorted, VNAME)(a, s->segment, p1 - p0, B, s, col, val);
 }
@@ -328,13 +423,16 @@ static void SC_PASTE(masked, VNAME)(const sc_csr *A, const sc_csr *B, const sc_c
     const int32_t *Ac = A->indices, *Bc = B->indices, *Mc = M->indices;
     const VAL *Av = A->data, *Bv = B->data;
     VAL *acc = acc_, *out = out_;
+    const int64_t last = A->nnz - 1;
     for (int64_t r = r0; r < r1; r++) {
         if (Mp[r] == Mp[r + 1]) continue;
         for (int64_t p = Mp[r]; p < Mp[r + 1]; p++) acc[Mc[p]] = 0;
         for (int64_t p = Ap[r]; p < Ap[r + 1]; p++) {
             VAL a = Av[p];
-            int64_t q = Bp[Ac[p]], end = Bp[Ac[p] + 1];
-            for (; (flags & SC_CANONICAL) && q + 4 <= end; q += 4) {
+            int64_t q = Bp[Ac[p]], end = Bp[Ac[p] + 1], next = Bp[Ac[SC_MIN(p + 1, last)]];
+            for (; (flags & SC_CANONICAL) && q + 4 <= end; q += 4, next += 4) {
+                __builtin_prefetch(Bc + next);
+                __builtin_prefetch(Bv + next);
                 int64_t j = Bc[q], k = Bc[q + 1], l = Bc[q + 2], m = Bc[q + 3];
                 VAL vj = acc[j] + a * Bv[q], vk = acc[k] + a * Bv[q + 1], vl = acc[l] + a * Bv[q + 2],
                     vm = acc[m] + a * Bv[q + 3];
@@ -366,9 +464,10 @@ static void SC_PASTE(planned, VNAME)(const sc_csr *A, const sc_csr *B, const int
             __builtin_prefetch(Bp + Ac[SC_MIN(p + 2 * AHEAD, last)]);
             __builtin_prefetch(Bv + Bp[Ac[SC_MIN(p + AHEAD, last)]]);
             int64_t n = Bp[Ac[p] + 1] - Bp[Ac[p]];
-            const VAL *b = Bv + Bp[Ac[p]];
+            const VAL *b = Bv + Bp[Ac[p]], *next = Bv + Bp[Ac[SC_MIN(p + 1, last)]];
             int64_t q = 0;
             for (; (flags & SC_CANONICAL) && q + 4 <= n; q += 4) {
+                __builtin_prefetch(next + q);
                 VAL vj = c[s[q]] + a * b[q], vk = c[s[q + 1]] + a * b[q + 1], vl = c[s[q + 2]] + a * b[q + 2],
                     vm = c[s[q + 3]] + a * b[q + 3];
                 c[s[q]] = vj;

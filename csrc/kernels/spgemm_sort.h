@@ -36,8 +36,15 @@ static uint64_t *merge_sort(uint64_t *key, uint64_t *spare, int64_t n)
     return key;
 }
 
+#if SC_LEVEL >= 2
+/* A vector of keys; lanes i and i ^ j compare, the lanes of `high` keep the larger. */
 #if SC_LEVEL >= 512
-/* Lanes i and i ^ j compare; the lanes of `high` keep the larger. */
+typedef __m512i sc_keys;
+#define KEYS 16
+#define KEYS_LOAD(p) _mm512_load_si512(p)
+#define KEYS_STORE(p, v) _mm512_store_si512(p, v)
+#define KEYS_MIN(a, b) _mm512_min_epu32(a, b)
+#define KEYS_MAX(a, b) _mm512_max_epu32(a, b)
 #define EXCHANGE(v, partner, high) \
     _mm512_mask_max_epu32(_mm512_min_epu32(v, partner), high, v, partner)
 #define SWAP1(v) _mm512_shuffle_epi32(v, 0xB1)
@@ -46,7 +53,7 @@ static uint64_t *merge_sort(uint64_t *key, uint64_t *spare, int64_t n)
 #define SWAP8(v) _mm512_shuffle_i64x2(v, v, 0x4E)
 
 /* A bitonic vector, sorted. */
-static inline __m512i merge16(__m512i v)
+static inline sc_keys merge_vector(sc_keys v)
 {
     v = EXCHANGE(v, SWAP8(v), 0xFF00);
     v = EXCHANGE(v, SWAP4(v), 0xF0F0);
@@ -54,7 +61,7 @@ static inline __m512i merge16(__m512i v)
     return EXCHANGE(v, SWAP1(v), 0xAAAA);
 }
 
-static inline __m512i sort16(__m512i v)
+static inline sc_keys sort_vector(sc_keys v)
 {
     v = EXCHANGE(v, SWAP1(v), 0x6666);
     v = EXCHANGE(v, SWAP2(v), 0x3C3C);
@@ -62,58 +69,98 @@ static inline __m512i sort16(__m512i v)
     v = EXCHANGE(v, SWAP4(v), 0x0FF0);
     v = EXCHANGE(v, SWAP2(v), 0x33CC);
     v = EXCHANGE(v, SWAP1(v), 0x55AA);
-    return merge16(v);
+    return merge_vector(v);
 }
 
-static inline __m512i reverse16(__m512i v)
+static inline sc_keys reverse_vector(sc_keys v)
 {
     return _mm512_permutexvar_epi32(_mm512_set_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15), v);
 }
+#else
+typedef __m256i sc_keys;
+#define KEYS 8
+#define KEYS_LOAD(p) _mm256_load_si256((const __m256i *)(p))
+#define KEYS_STORE(p, v) _mm256_store_si256((__m256i *)(p), v)
+#define KEYS_MIN(a, b) _mm256_min_epu32(a, b)
+#define KEYS_MAX(a, b) _mm256_max_epu32(a, b)
+#define EXCHANGE(v, partner, high) \
+    _mm256_blend_epi32(_mm256_min_epu32(v, partner), _mm256_max_epu32(v, partner), high)
+#define SWAP1(v) _mm256_shuffle_epi32(v, 0xB1)
+#define SWAP2(v) _mm256_shuffle_epi32(v, 0x4E)
+#define SWAP4(v) _mm256_permute2x128_si256(v, v, 0x01)
+
+static inline sc_keys merge_vector(sc_keys v)
+{
+    v = EXCHANGE(v, SWAP4(v), 0xF0);
+    v = EXCHANGE(v, SWAP2(v), 0xCC);
+    return EXCHANGE(v, SWAP1(v), 0xAA);
+}
+
+static inline sc_keys sort_vector(sc_keys v)
+{
+    v = EXCHANGE(v, SWAP1(v), 0x66);
+    v = EXCHANGE(v, SWAP2(v), 0x3C);
+    v = EXCHANGE(v, SWAP1(v), 0x5A);
+    return merge_vector(v);
+}
+
+static inline sc_keys reverse_vector(sc_keys v)
+{
+    return _mm256_permutevar8x32_epi32(v, _mm256_set_epi32(0, 1, 2, 3, 4, 5, 6, 7));
+}
+#endif
 
 /* Two sorted runs of `half` vectors each, side by side, become one. */
-static inline __attribute__((always_inline)) void merge_runs(__m512i *v, const int half)
+static inline __attribute__((always_inline)) void merge_runs(sc_keys *v, const int half)
 {
 #pragma GCC unroll 8
     for (int i = 0; i < (half + 1) / 2; i++) {
         /* element i of the first run meets element i of the second one read backwards */
-        __m512i a = v[i], b = v[half - 1 - i], y = reverse16(v[2 * half - 1 - i]), z = reverse16(v[half + i]);
-        v[i] = _mm512_min_epu32(a, y);
-        v[half + i] = _mm512_max_epu32(a, y);
-        v[half - 1 - i] = _mm512_min_epu32(b, z);
-        v[2 * half - 1 - i] = _mm512_max_epu32(b, z);
+        sc_keys a = v[i], b = v[half - 1 - i], y = reverse_vector(v[2 * half - 1 - i]), z = reverse_vector(v[half + i]);
+        v[i] = KEYS_MIN(a, y);
+        v[half + i] = KEYS_MAX(a, y);
+        v[half - 1 - i] = KEYS_MIN(b, z);
+        v[2 * half - 1 - i] = KEYS_MAX(b, z);
     }
 #pragma GCC unroll 8
     for (int step = half / 2; step; step /= 2)
 #pragma GCC unroll 16
         for (int i = 0; i < 2 * half; i++)
             if (!(i & step)) {
-                __m512i a = v[i], b = v[i + step];
-                v[i] = _mm512_min_epu32(a, b);
-                v[i + step] = _mm512_max_epu32(a, b);
+                sc_keys a = v[i], b = v[i + step];
+                v[i] = KEYS_MIN(a, b);
+                v[i + step] = KEYS_MAX(a, b);
             }
 #pragma GCC unroll 16
-    for (int i = 0; i < 2 * half; i++) v[i] = merge16(v[i]);
+    for (int i = 0; i < 2 * half; i++) v[i] = merge_vector(v[i]);
 }
 
-/* key[0 : 16 * n], sorted; n a power of two known to the compiler, all in registers. */
+/* key[0 : KEYS * n], sorted; n a power of two known to the compiler, all in registers. */
 static inline __attribute__((always_inline)) void sort_block(uint32_t *key, const int n)
 {
-    __m512i v[16];
+    sc_keys v[16];
 #pragma GCC unroll 16
-    for (int i = 0; i < n; i++) v[i] = sort16(_mm512_load_si512(key + 16 * i));
+    for (int i = 0; i < n; i++) v[i] = sort_vector(KEYS_LOAD(key + KEYS * i));
 #pragma GCC unroll 8
     for (int half = 1; half < n; half *= 2)
 #pragma GCC unroll 8
         for (int i = 0; i < n; i += 2 * half) merge_runs(v + i, half);
 #pragma GCC unroll 16
-    for (int i = 0; i < n; i++) _mm512_store_si512(key + 16 * i, v[i]);
+    for (int i = 0; i < n; i++) KEYS_STORE(key + KEYS * i, v[i]);
 }
 
-static void sort_16(uint32_t *key) { sort_block(key, 1); }
-static void sort_32(uint32_t *key) { sort_block(key, 2); }
-static void sort_64(uint32_t *key) { sort_block(key, 4); }
-static void sort_128(uint32_t *key) { sort_block(key, 8); }
-static void sort_256(uint32_t *key) { sort_block(key, 16); }
+static void sort_16(uint32_t *key) { sort_block(key, 16 / KEYS); }
+static void sort_32(uint32_t *key) { sort_block(key, 32 / KEYS); }
+static void sort_64(uint32_t *key) { sort_block(key, 64 / KEYS); }
+static void sort_128(uint32_t *key) { sort_block(key, 128 / KEYS); }
+#if SC_LEVEL >= 512
+static void sort_256(uint32_t *key) { sort_block(key, 256 / KEYS); }
+#define BLOCK 256
+#define SORT_BLOCK sort_256
+#else
+#define BLOCK 128
+#define SORT_BLOCK sort_128
+#endif
 
 /* Sorts key[0:n]; room up to the next power of two, 64-byte aligned. */
 static void bitonic_sort(uint32_t *key, int64_t n)
@@ -126,10 +173,12 @@ static void bitonic_sort(uint32_t *key, int64_t n)
     else if (full == 64) sort_64(key);
     else if (full == 128) sort_128(key);
     else {
-        for (int64_t i = 0; i < full; i += 256) sort_256(key + i);
-        for (int64_t half = 16; 32 * half <= full; half *= 2)
-            for (int64_t i = 0; i < full; i += 32 * half) merge_runs((__m512i *)(key + i), (int)half);
+        for (int64_t i = 0; i < full; i += BLOCK) SORT_BLOCK(key + i);
+        for (int64_t half = BLOCK / KEYS; 2 * KEYS * half <= full; half *= 2)
+            for (int64_t i = 0; i < full; i += 2 * KEYS * half) merge_runs((sc_keys *)(key + i), (int)half);
     }
 }
+#undef BLOCK
+#undef SORT_BLOCK
 #endif
 #endif

@@ -64,4 +64,5 @@ const struct sc_structure_kernels SC_SYM(sc_structure) = {
     .bucket = BY_KEY_SIZE_IDX(bucket),
     .bucket_coo = BY_KEY_SIZE_IDX(bucket_coo),
     .place = BY_KEY_SIZE_IDX(place),
+    .by_column = BY_KEY_SIZE_IDX(by_column),
 };

@@ -1,4 +1,6 @@
 # Products of two sparse matrices.
+from cpython.object cimport PyObject
+from cpython.ref cimport Py_INCREF
 
 cdef extern from "sparsecore.h" nogil:
     ctypedef struct sc_csr_result:
@@ -19,10 +21,14 @@ cdef extern from "sparsecore.h" nogil:
 
 cdef extern from "numpy/arrayobject.h":
     void PyArray_ENABLEFLAGS(cnp.ndarray, int)
+    ctypedef struct PyArrayObject_fields:
+        PyObject *mem_handler
 
 cdef cnp.ndarray owned(void *p, cnp.npy_intp n, int type_num):
-    """An array that owns p, a block of malloc."""
+    """An array that owns p, a block of kept memory."""
     cdef cnp.ndarray a = cnp.PyArray_SimpleNewFromData(1, &n, type_num, p)
+    Py_INCREF(KEEP)
+    (<PyArrayObject_fields *>a).mem_handler = <PyObject *>KEEP
     PyArray_ENABLEFLAGS(a, cnp.NPY_ARRAY_OWNDATA)
     return a
 

@@ -4,6 +4,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from .. import _args, _core, _threads
+from . import large
 from .structure import flipped, validate
 
 __all__ = ["MatmulPlan", "gram", "masked_matmul", "matmul_topn", "sddmm"]
@@ -332,7 +333,7 @@ class MatmulPlan:
         if self._slots is None or not _args.has_kernel(dtype):
             values = _masked(R, S, self._M, dtype, threads)
         else:
-            values = np.empty(self.nnz, _compute_type(dtype))
+            values = large.empty(self.nnz, _compute_type(dtype))
             _core.plan_multiply(*_buffers(R, dtype), *_buffers(S, dtype), self._starts, self._products, self._slots,
                                 values, _threads.resolve(threads, self._slots.shape[0]))
             values = _stored(values, dtype)
