@@ -86,6 +86,10 @@ struct sc_select_kernels {
     void (*sample[3])(const void *x, int64_t n, int64_t m, void *out);
     void (*bracket[3])(const void *x, int64_t n, uint64_t lo, uint64_t hi, void *out, int64_t room,
                        struct sc_bracket *b);
+    void (*grade[3])(const void *x, int64_t n, uint64_t lo, uint64_t hi, int shift, uint8_t *mask, int far, int64_t *bins,
+                     uint64_t *top);
+    int64_t (*count_code)(const uint8_t *mask, int64_t n, uint8_t code);
+    int64_t (*settle)(uint8_t *mask, int64_t n, uint8_t code, uint8_t from, int32_t *places, int64_t room);
     void (*histogram[3])(const void *x, int64_t n, uint64_t lo, uint64_t hi, int shift, int64_t *bins);
     uint64_t (*pick[3])(void *keys, int64_t n, int64_t k, int64_t *above, int64_t *equal);
     int64_t (*at_least[3])(const void *x, int64_t n, uint64_t key, uint64_t *bits, uint64_t *top);

@@ -6,7 +6,6 @@
 #include "select.h"
 
 #include <math.h>
-#include <stdatomic.h>
 
 #define SIGMAS 3.0
 #define RUN 16                  /* neighbours sampled together: a cache line of f32 */
@@ -190,12 +189,38 @@ static sc_dense flat(sc_dense W)
     return W;
 }
 
-struct pieces {
-    sc_dense *W;           /* flat */
-    struct sc_cuts *cuts;
-    int64_t *first, n, parts, values;
-    int width;
-};
+int sc_pieces_open(struct sc_pieces *p, const sc_dense *W, int64_t n, int any_order)
+{
+    *p = (struct sc_pieces){.width = n ? sc_key_width(W[0].val) : -1};
+    if (p->width < 0) return SC_BAD_TYPE;
+    p->W = sc_alloc(n, sizeof *p->W);
+    p->cuts = sc_alloc(n, sizeof *p->cuts);
+    p->first = sc_alloc(n, sizeof *p->first);
+    p->begin = sc_alloc(n, sizeof *p->begin);
+    if (!p->W || !p->cuts || !p->first || !p->begin) return SC_NO_MEMORY;
+    for (int64_t i = 0; i < n; i++) {
+        if (W[i].val != W[0].val) return SC_BAD_TYPE;
+        if (W[i].rows == 0 || W[i].cols == 0) continue;
+        sc_dense *own = &p->W[p->n];
+        *own = any_order ? flat(W[i]) : W[i];
+        p->cuts[p->n] = sc_cuts_of(own, (size_t)2 << p->width, 1);
+        p->gather |= own->col_stride != 1 && own->cols > 1;
+        p->first[p->n] = p->parts;
+        p->begin[p->n] = p->values;
+        p->parts += p->cuts[p->n].n;
+        p->values += W[i].rows * W[i].cols;
+        p->n++;
+    }
+    return SC_OK;
+}
+
+void sc_pieces_close(struct sc_pieces *p)
+{
+    sc_free(p->W);
+    sc_free(p->cuts);
+    sc_free(p->first);
+    sc_free(p->begin);
+}
 
 static void locate(const int64_t *first, int64_t n, int64_t i, int64_t *which, int64_t *local)
 {
@@ -208,24 +233,29 @@ static void locate(const int64_t *first, int64_t n, int64_t i, int64_t *which, i
     *local = i - first[lo];
 }
 
-/* A call of visit(row segment) for each segment of part `part`. */
-typedef void visit_fn(void *self, int slot, const void *x, int64_t n);
-
-static void visit_part(const struct pieces *p, int64_t part, char *pack, visit_fn *visit, void *self, int slot)
+int sc_everywhere(const struct sc_pieces *p, sc_piece_fn *work, void *self, int threads)
 {
-    int64_t which, local;
-    locate(p->first, p->n, part, &which, &local);
-    const sc_dense *W = &p->W[which];
-    struct sc_part q = sc_part_of(&p->cuts[which], local);
-    sc_panel panel = sc_panel_of(W, (size_t)2 << p->width, &q, pack);
-    for (int64_t r = q.r0; r < q.r1; r++) visit(self, slot, panel.data + (r - q.r0) * panel.stride, q.c1 - q.c0);
+    int status = SC_OK;
+    for (int64_t from = 0; from < p->parts; from += SC_POLL_PARTS) {
+        int64_t to = SC_MIN(p->parts, from + SC_POLL_PARTS);
+#pragma omp parallel for num_threads(threads) schedule(monotonic : dynamic, 1) if (threads > 1)
+        for (int64_t k = from; k < to; k++) {
+            int64_t which, local;
+            locate(p->first, p->n, k, &which, &local);
+            struct sc_part q = sc_part_of(&p->cuts[which], local);
+            sc_report(&status, work(self, sc_slot(), p, which, &q, k));
+        }
+        if (status != SC_OK) return status;
+        if (to < p->parts && sc_poll() != SC_OK) return SC_INTERRUPTED;
+    }
+    return SC_OK;
 }
 
 struct pass {
     int width;
     uint64_t lo, hi;
     int shift;
-    char *pool, *nests;       /* nests: the candidates of one part of each thread, before they go to the pool */
+    char *packs, *pool, *nests;      /* nests: the candidates of one part of a thread, before they go to the pool */
     int64_t nest_bytes;
     int64_t all;              /* keys that the pool holds */
     _Atomic int64_t kept;     /* that it should hold */
@@ -233,72 +263,88 @@ struct pass {
     struct sc_bracket *b;
 };
 
-static void visit_bracket(void *self, int slot, const void *x, int64_t n)
+static sc_panel panel_of(const struct pass *pass, int slot, const struct sc_pieces *p, int64_t which,
+                         const struct sc_part *q)
 {
-    struct pass *p = self;
-    struct sc_bracket *b = &p->b[slot];
-    size_t size = (size_t)2 << p->width;
-    char *nest = p->nests + slot * p->nest_bytes;
-    for (int64_t i = 0, most = SC_PART_BYTES / (int64_t)size; i < n; i += most) {
-        b->kept = 0;
-        sc_kernels()->select->bracket[p->width]((const char *)x + (size_t)i * size, SC_MIN(most, n - i), p->lo, p->hi, nest,
-                                                p->nest_bytes / (int64_t)size, b);
-        if (b->kept == 0) continue;
-        int64_t at = atomic_fetch_add(&p->kept, b->kept);
-        if (at < p->all) memcpy(p->pool + (size_t)at * size, nest, (size_t)SC_MIN(b->kept, p->all - at) * size);
-    }
+    return sc_panel_of(&p->W[which], (size_t)2 << p->width, q, pass->packs + (p->gather ? slot * SC_PACK_BYTES : 0));
 }
 
-static void visit_histogram(void *self, int slot, const void *x, int64_t n)
+static int bracket_part(void *self, int slot, const struct sc_pieces *p, int64_t which, const struct sc_part *q,
+                        int64_t number)
 {
-    struct pass *p = self;
-    sc_kernels()->select->histogram[p->width](x, n, p->lo, p->hi, p->shift, p->bins + slot * BINS);
-}
-
-static int everywhere(const struct pieces *p, char *packs, visit_fn *visit, void *self, int threads)
-{
-    for (int64_t from = 0; from < p->parts; from += SC_POLL_PARTS) {
-        int64_t to = SC_MIN(p->parts, from + SC_POLL_PARTS);
-#pragma omp parallel for num_threads(threads) schedule(dynamic, 1) if (threads > 1)
-        for (int64_t k = from; k < to; k++) {
-            int slot = sc_slot();
-            visit_part(p, k, packs ? packs + (size_t)slot * SC_PACK_BYTES : 0, visit, self, slot);
+    (void)number;
+    struct pass *pass = self;
+    struct sc_bracket *b = &pass->b[slot];
+    size_t size = (size_t)2 << pass->width;
+    char *nest = pass->nests + slot * pass->nest_bytes;
+    sc_panel panel = panel_of(pass, slot, p, which, q);
+    int64_t n = q->c1 - q->c0, most = SC_PART_BYTES / (int64_t)size;
+    for (int64_t r = 0; r < q->r1 - q->r0; r++)
+        for (int64_t i = 0; i < n; i += most) {
+            b->kept = 0;
+            sc_kernels()->select->bracket[pass->width](panel.data + r * panel.stride + i * (int64_t)size,
+                                                       SC_MIN(most, n - i), pass->lo, pass->hi, nest,
+                                                       pass->nest_bytes / (int64_t)size, b);
+            if (b->kept == 0) continue;
+            int64_t at = atomic_fetch_add(&pass->kept, b->kept);
+            if (at < pass->all)
+                memcpy(pass->pool + (size_t)at * size, nest, (size_t)SC_MIN(b->kept, pass->all - at) * size);
         }
-        if (to < p->parts && sc_poll() != SC_OK) return SC_INTERRUPTED;
-    }
     return SC_OK;
 }
 
-/* Runs of neighbours at places spread evenly, each shifted by a fixed pseudo-random amount. */
-static int64_t take_sample(const struct pieces *p, const int64_t *begin, int64_t runs, char *out)
+static int histogram_part(void *self, int slot, const struct sc_pieces *p, int64_t which, const struct sc_part *q,
+                          int64_t number)
 {
+    (void)number;
+    struct pass *pass = self;
+    sc_panel panel = panel_of(pass, slot, p, which, q);
+    for (int64_t r = 0; r < q->r1 - q->r0; r++)
+        sc_kernels()->select->histogram[pass->width](panel.data + r * panel.stride, q->c1 - q->c0, pass->lo, pass->hi,
+                                                     pass->shift, pass->bins + slot * BINS);
+    return SC_OK;
+}
+
+/* Runs of neighbours at places spread evenly, each shifted by a fixed pseudo-random amount.  A run is a cache line or
+ * two that nobody has asked for: they are asked for eight runs ahead. */
+static int64_t take_sample(const struct sc_pieces *p, int64_t runs, char *out)
+{
+    enum { AHEAD = 8 };
+    struct { const char *x; int64_t n, stride; } run[AHEAD];
     const struct sc_select_kernels *s = sc_kernels()->select;
     size_t size = (size_t)2 << p->width;
     int64_t m = 0, step = p->values / runs;
-    for (int64_t i = 0; i < runs; i++) {
+    for (int64_t i = 0; i < runs + AHEAD; i++) {
+        int slot = i % AHEAD;
+        if (i >= AHEAD) {
+            const char *x = run[slot].x;
+            int64_t n = run[slot].n, contiguous = run[slot].stride == 1;
+            if (contiguous) s->keys[p->width](x, n, out + (size_t)m * size);
+            for (int64_t j = 0; j < n && !contiguous; j++)
+                s->keys[p->width](x + j * run[slot].stride * (int64_t)size, 1, out + (size_t)(m + j) * size);
+            m += n;
+        }
+        if (i >= runs) continue;
         int64_t at = i * step + (int64_t)(((unsigned __int128)mix((uint64_t)i) * (uint64_t)step) >> 64), which, local;
-        locate(begin, p->n, at, &which, &local);
+        locate(p->begin, p->n, at, &which, &local);
         const sc_dense *W = &p->W[which];
         int64_t r = local / W->cols, n = SC_MIN(RUN, W->cols), c = SC_MIN(local % W->cols, W->cols - n);
-        const char *x = sc_at(W, r, c, size);
-        if (W->col_stride == 1) {
-            s->keys[p->width](x, n, out + (size_t)m * size);
-            m += n;
-        } else {
-            for (int64_t j = 0; j < n; j++, m++)
-                s->keys[p->width](x + j * W->col_stride * (int64_t)size, 1, out + (size_t)m * size);
-        }
+        run[slot].x = sc_at(W, r, c, size);
+        run[slot].n = n;
+        run[slot].stride = W->col_stride;
+        __builtin_prefetch(run[slot].x);
+        __builtin_prefetch(run[slot].x + (n - 1) * W->col_stride * (int64_t)size);
     }
     return m;
 }
 
 /* One pass with the bracket of `pass`; the sum over threads in b. */
-static int count(const struct pieces *p, struct pass *pass, char *packs, int threads, struct sc_bracket *b)
+static int count(const struct sc_pieces *p, struct pass *pass, int threads, struct sc_bracket *b)
 {
     memset(pass->b, 0, (size_t)threads * sizeof *pass->b);
     memset(b, 0, sizeof *b);
     pass->kept = 0;
-    int status = everywhere(p, packs, visit_bracket, pass, threads);
+    int status = sc_everywhere(p, bracket_part, pass, threads);
     for (int t = 0; t < threads; t++) {
         b->over_hi += pass->b[t].over_hi;
         b->from_hi += pass->b[t].from_hi;
@@ -310,38 +356,48 @@ static int count(const struct pieces *p, struct pass *pass, char *packs, int thr
     return status == SC_OK && b->top > sc_key_inf(p->W[0].val) ? SC_IS_NAN : status;
 }
 
-/* The bracket of `pass` becomes what the m keys at the head of the pool, a sample of n, say of the k-th of those n. */
-static int bracket_from(struct pass *pass, int64_t m, int64_t k, int64_t n)
+/* What the m keys at the head of `keys`, a sample of n with room for `room`, say of the k-th of those n; lo and hi stay
+ * where the sample says nothing. */
+static int range_from(int width, char *keys, int64_t m, int64_t room, int64_t k, int64_t n, struct sc_range *range)
 {
-    size_t size = (size_t)2 << pass->width;
-    char *rest = pass->pool + (size_t)m * size;
+    char *rest = keys + (size_t)m * ((size_t)2 << width);
     struct sc_found found;
     uint64_t top = 0;
-    int64_t up, down;
+    int64_t up, down, equal = 0;
     int status = SC_OK;
     sample_ranks(k, n, m, &up, &down);
     if (up) {
-        status = sc_kth_serial(pass->width, pass->pool, m, up, 0, rest, pass->all - m, &found, &top);
-        pass->hi = found.key;
+        status = sc_kth_serial(width, keys, m, up, 0, rest, room - m, &found, &top);
+        range->hi = found.key;
+        equal = found.equal;
     }
     if (status == SC_OK && down <= m) {
-        status = sc_kth_serial(pass->width, pass->pool, m, down, 0, rest, pass->all - m, &found, &top);
-        pass->lo = found.key;
+        status = sc_kth_serial(width, keys, m, down, 0, rest, room - m, &found, &top);
+        range->lo = found.key;
+        equal = SC_MAX(equal, found.equal);
     }
+    range->share = (double)equal / (double)m;
     return status;
+}
+
+int sc_range_of_sample(const struct sc_pieces *p, int64_t k, int64_t m, char *keys, int64_t room, struct sc_range *range)
+{
+    m = SC_MIN(m, SC_MIN(p->values / 8, room * 7 / 8));
+    *range = (struct sc_range){0, key_last(p->width), 0};
+    return range_from(p->width, keys, take_sample(p, SC_MAX(1, m / RUN), keys), room, k, p->values, range);
 }
 
 /* Histograms until few lie in the closed range from..to that holds the k-th, or it is one key (f->equal > 0); `above`
  * lie above it. */
-static int narrow_by_passes(const struct pieces *p, struct pass *pass, char *packs, int threads, uint64_t from,
-                            uint64_t to, int64_t above, int64_t k, struct sc_found *f)
+static int narrow_by_passes(const struct sc_pieces *p, struct pass *pass, int threads, uint64_t from, uint64_t to,
+                            int64_t above, int64_t k, struct sc_found *f)
 {
     for (int64_t inside, done = 0; !done;) {
         pass->lo = from;
         pass->hi = to;
         pass->shift = range_shift(from, to);
         memset(pass->bins, 0, (size_t)threads * BINS * sizeof *pass->bins);
-        int status = everywhere(p, packs, visit_histogram, pass, threads);
+        int status = sc_everywhere(p, histogram_part, pass, threads);
         if (status != SC_OK) return status;
         int64_t total = 0;
         for (int64_t i = 0; i < BINS; i++) {
@@ -356,8 +412,7 @@ static int narrow_by_passes(const struct pieces *p, struct pass *pass, char *pac
     return SC_OK;
 }
 
-static int kth(const struct pieces *p, const int64_t *begin, int64_t k, int threads, struct pass *pass, char *packs,
-               struct sc_found *f)
+static int kth(const struct sc_pieces *p, int64_t k, int threads, struct pass *pass, struct sc_found *f)
 {
     size_t size = (size_t)2 << p->width;
     uint64_t last = key_last(p->width), top = 0;
@@ -368,15 +423,16 @@ static int kth(const struct pieces *p, const int64_t *begin, int64_t k, int thre
         double share = (double)k / (double)p->values;
         double want = 2 * SIGMAS * (double)p->values * sqrt(share * (1 - share)) / (0.5 * (double)pass->all);
         int64_t m = (int64_t)SC_MIN(want * want, (double)MOST_SAMPLES);
-        m = SC_MIN(SC_MAX(m, 16384), SC_MIN(p->values / 8, pass->all * 7 / 8));
-        m = take_sample(p, begin, SC_MAX(1, m / RUN), pass->pool);
-        status = bracket_from(pass, m, k, p->values);
+        struct sc_range range;
+        status = sc_range_of_sample(p, k, SC_MAX(m, 16384), pass->pool, pass->all, &range);
         if (status != SC_OK) return status;
+        pass->lo = range.lo;
+        pass->hi = range.hi;
     }
     *f = (struct sc_found){0, 0, 0};
     for (int round = 0; round < 3; round++) {
         struct sc_bracket b;
-        status = count(p, pass, packs, threads, &b);
+        status = count(p, pass, threads, &b);
         if (status != SC_OK) return status;
         uint64_t lo = pass->lo, hi = pass->hi;
         int where = decide(&b, k, lo, hi, f);
@@ -389,15 +445,17 @@ static int kth(const struct pieces *p, const int64_t *begin, int64_t k, int thre
         }
         if (where == INSIDE && round == 0) {
             /* Too many: those that found room are a sample of those inside. */
-            pass->lo = lo;
-            pass->hi = hi;
-            status = bracket_from(pass, pass->all * 7 / 8, k - b.from_hi, b.over_lo - b.from_hi);
+            struct sc_range range = {lo, hi, 0};
+            status = range_from(pass->width, pass->pool, pass->all * 7 / 8, pass->all, k - b.from_hi,
+                                b.over_lo - b.from_hi, &range);
+            pass->lo = range.lo;
+            pass->hi = range.hi;
         } else if (where == ABOVE) {
-            status = narrow_by_passes(p, pass, packs, threads, hi + 1, last, 0, k, f);
+            status = narrow_by_passes(p, pass, threads, hi + 1, last, 0, k, f);
         } else if (where == BELOW) {
-            status = narrow_by_passes(p, pass, packs, threads, 0, lo - 1, b.from_lo, k, f);
+            status = narrow_by_passes(p, pass, threads, 0, lo - 1, b.from_lo, k, f);
         } else {
-            status = narrow_by_passes(p, pass, packs, threads, lo + 1, hi - 1, b.from_hi, k, f);
+            status = narrow_by_passes(p, pass, threads, lo + 1, hi - 1, b.from_hi, k, f);
         }
         if (status != SC_OK || f->equal) return status;
     }
@@ -406,51 +464,31 @@ static int kth(const struct pieces *p, const int64_t *begin, int64_t k, int thre
 
 int sc_kth_key(const sc_dense *W, int64_t n, int64_t k, int threads, uint64_t *key, int64_t *above, int64_t *equal)
 {
-    struct pieces p = {.n = 0, .width = n ? sc_key_width(W[0].val) : -1};
-    if (p.width < 0) return SC_BAD_TYPE;
-    size_t size = (size_t)2 << p.width;
-    p.W = sc_alloc(n, sizeof *p.W);
-    p.cuts = sc_alloc(n, sizeof *p.cuts);
-    p.first = sc_alloc(n, sizeof *p.first);
-    int64_t *begin = sc_alloc(n, sizeof *begin), *bins = sc_alloc((int64_t)threads * BINS, sizeof *bins);
-    struct sc_bracket *counts = sc_alloc(threads, sizeof *counts);
-    int gather = 0;
-    for (int64_t i = 0; i < n; i++) gather |= flat(W[i]).col_stride != 1;
-    int64_t total = 0, most = gather ? POOL_BYTES_BESIDE : POOL_BYTES;
-    for (int64_t i = 0; i < n; i++) total += W[i].rows * W[i].cols;
-    /* Fresh scratch costs page faults: small arrays take little. */
-    int64_t pool_bytes = SC_MIN(most, SC_MAX(16384, total / 2 * (int64_t)size));
-    int64_t nest_bytes = SC_MIN(SC_PART_BYTES, total * (int64_t)size) + 1024;
-    char *pool = sc_alloc(threads, (size_t)pool_bytes), *nests = sc_alloc(threads, (size_t)nest_bytes);
-    char *packs = sc_alloc(threads, gather ? SC_PACK_BYTES : 64);
-    int status = p.W && p.cuts && p.first && begin && bins && counts && pool && nests && packs ? SC_OK : SC_NO_MEMORY;
-    for (int64_t i = 0; i < n && status == SC_OK; i++) {
-        if (W[i].val != W[0].val) status = SC_BAD_TYPE;
-        if (W[i].rows == 0 || W[i].cols == 0) continue;
-        p.W[p.n] = flat(W[i]);
-        p.cuts[p.n] = sc_cuts_of(&p.W[p.n], size, 1);
-        p.first[p.n] = p.parts;
-        begin[p.n] = p.values;
-        p.parts += p.cuts[p.n].n;
-        p.values += W[i].rows * W[i].cols;
-        p.n++;
-    }
+    struct sc_pieces p;
+    int status = sc_pieces_open(&p, W, n, 1);
     if (status == SC_OK && (k < 1 || k > p.values)) status = SC_BAD_SHAPE;
+    int64_t size = (int64_t)2 << SC_MAX(p.width, 0), bytes = p.values * size;
+    /* Fresh scratch costs page faults: small arrays take little, others what earlier results gave back. */
+    int64_t pool = SC_MIN(p.gather ? POOL_BYTES_BESIDE : POOL_BYTES, SC_MAX(16384, bytes / 128 * 64));
+    int64_t nest = SC_MIN(SC_PART_BYTES, bytes / 64 * 64 + 64) + 1024, pack = p.gather ? SC_PACK_BYTES : 64;
+    int64_t *bins = sc_alloc((int64_t)threads * BINS, sizeof *bins);
+    struct sc_bracket *counts = sc_alloc(threads, sizeof *counts);
+    char *room = sc_keep_alloc((size_t)(threads * (pool + nest + pack)));
+    if (status == SC_OK && (!bins || !counts || !room)) status = SC_NO_MEMORY;
     struct sc_found f = {0, 0, 0};
-    struct pass pass = {.width = p.width, .pool = pool, .nests = nests, .nest_bytes = nest_bytes, .bins = bins,
-                        .all = pool_bytes * threads / (int64_t)size, .b = counts};
-    if (status == SC_OK) status = kth(&p, begin, k, threads, &pass, gather ? packs : 0, &f);
+    struct pass pass = {.width = p.width, .bins = bins, .b = counts, .nest_bytes = nest, .all = pool * threads / size};
+    if (status == SC_OK) {
+        pass.pool = room;
+        pass.nests = room + threads * pool;
+        pass.packs = room + threads * (pool + nest);
+        status = kth(&p, k, threads, &pass, &f);
+    }
     *key = f.key;
     *above = f.above;
     *equal = f.equal;
-    sc_free(p.W);
-    sc_free(p.cuts);
-    sc_free(p.first);
-    sc_free(begin);
+    sc_pieces_close(&p);
     sc_free(bins);
     sc_free(counts);
-    sc_free(pool);
-    sc_free(nests);
-    sc_free(packs);
+    sc_keep_free(room);
     return status;
 }

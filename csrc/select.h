@@ -5,6 +5,8 @@
 #ifdef _OPENMP
 #include <omp.h>
 #endif
+#include <sched.h>
+#include <stdatomic.h>
 
 #include "driver.h"
 
@@ -31,6 +33,22 @@ struct sc_part sc_part_of(const struct sc_cuts *cuts, int64_t k);
 typedef struct { const char *data; int64_t stride; } sc_panel;
 sc_panel sc_panel_of(const sc_dense *W, size_t size, const struct sc_part *q, char *pack);
 
+/* What a part must know of its predecessor: waits until the value is there (it is -1 before). */
+static inline int64_t sc_await(_Atomic int64_t *value)
+{
+    int64_t v;
+    for (int turns = 0; (v = *value) < 0;) {
+        if (++turns < 4096) {
+#ifdef SC_X86
+            __builtin_ia32_pause();
+#endif
+        } else {
+            sched_yield();    /* more threads than processors: let the predecessor run */
+        }
+    }
+    return v;
+}
+
 static inline char *sc_at(const sc_dense *D, int64_t r, int64_t c, size_t size)
 {
     return (char *)D->data + (r * D->row_stride + c * D->col_stride) * (int64_t)size;
@@ -53,5 +71,27 @@ struct sc_guess { int known; uint64_t lo, hi; };
  * it was last time, and is kept up to date.  Raises *top to the largest key. */
 int sc_kth_serial(int width, const void *x, int64_t n, int64_t k, struct sc_guess *guess, void *buffer, int64_t room,
                   struct sc_found *f, uint64_t *top);
+
+/* Arrays of one type taken together, cut into parts.  W: those that are not empty; first: the first part of each, begin:
+ * its first value. */
+struct sc_pieces {
+    sc_dense *W;
+    struct sc_cuts *cuts;
+    int64_t *first, *begin, n, parts, values;
+    int width, gather;      /* of keys; some array has no contiguous rows */
+};
+/* any_order: a contiguous array of whatever order becomes one long row.  To be closed in any case. */
+int sc_pieces_open(struct sc_pieces *p, const sc_dense *W, int64_t n, int any_order);
+void sc_pieces_close(struct sc_pieces *p);
+
+/* work(self, slot, p, which, q) for every part q of array `which`, begun in rising order. */
+typedef int sc_piece_fn(void *self, int slot, const struct sc_pieces *p, int64_t which, const struct sc_part *q,
+                        int64_t number);
+int sc_everywhere(const struct sc_pieces *p, sc_piece_fn *work, void *self, int threads);
+
+/* lo..hi holds the k-th of all values with near certainty, by about m samples kept in `keys`, which has room for `room`;
+ * share: of the samples that are equal to lo, or to hi, whichever are more. */
+struct sc_range { uint64_t lo, hi; double share; };
+int sc_range_of_sample(const struct sc_pieces *p, int64_t k, int64_t m, char *keys, int64_t room, struct sc_range *range);
 
 #endif

@@ -174,6 +174,10 @@ int sc_reduce(const sc_csr *A, enum sc_reduce what, enum sc_axis axis, const voi
  * to it.  SC_IS_NAN if there is a NaN. */
 int sc_kth_key(const sc_dense *W, int64_t n, int64_t k, int threads, uint64_t *key, int64_t *above, int64_t *equal);
 
+/* mask[i] (as W[i], row-major, without gaps) = 1 where the k largest keys of all arrays together are (1 <= k <= values),
+ * ties to the first.  SC_IS_NAN if there is a NaN. */
+int sc_topk_masks(const sc_dense *W, int64_t n, int64_t k, uint8_t *const *mask, int threads);
+
 /* What is selected from a dense W, in row-major order. */
 enum sc_rule_kind {
     SC_AT_LEAST,    /* keys >= key; a NaN is SC_IS_NAN */

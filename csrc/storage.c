@@ -2,6 +2,7 @@
  * stays in cache, and the kernel of the plain product runs on those rows.  Same values in the same order: same bits as
  * the product with the CSR matrix. */
 #include "select.h"
+#include "team.h"
 
 #define PART_ENTRIES 8192
 
@@ -64,32 +65,44 @@ int sc_storage_columns(const sc_storage *S, int32_t *columns, int threads)
     return status;
 }
 
+/* One product: a part of the rows is decoded into the thread's own scratch and multiplied from there. */
+struct product {
+    const sc_storage *S;
+    const sc_dense *X, *C;
+    int64_t height, most;
+    int32_t *columns, *pointers;
+    int status;
+};
+
+static void multiply_part(void *job_, int64_t part, int thread)
+{
+    struct product *job = job_;
+    const sc_storage *S = job->S;
+    const sc_dense *X = job->X, *C = job->C;
+    const struct sc_product_kernels *k = sc_kernels()->product;
+    int64_t r = part * job->height, r1 = SC_MIN(r + job->height, S->rows);
+    int32_t *columns = job->columns + thread * job->most, *pointers = job->pointers + thread * (job->height + 1);
+    int found = decode(S, r, r1, columns, pointers);
+    sc_csr A = {r1 - r, S->cols, start(S, r1) - start(S, r), pointers, columns,
+                (const char *)S->data + (size_t)start(S, r) * sc_val_size(S->val), S->val, SC_I32};
+    char *c = (char *)C->data + (size_t)(r * C->row_stride) * sc_acc_size(S->val);
+    if (found != SC_OK) sc_report(&job->status, found);
+    else if (C->cols == 1) k->spmv[S->val][SC_I32](&A, 0, r1 - r, X->data, c, 0);
+    else k->spmm[S->val][SC_I32](&A, 0, r1 - r, X->data, X->row_stride, c, C->row_stride, C->cols, 0, 0);
+}
+
 int sc_storage_matmul(const sc_storage *S, const sc_dense *X, const sc_dense *C, int threads)
 {
-    const struct sc_product_kernels *k = sc_kernels()->product;
-    int64_t height = part_rows(S), most = largest_part(S, height);
-    if (most < 0) return SC_BAD_INDPTR;
-    size_t acc = sc_acc_size(S->val), size = sc_val_size(S->val);
-    int32_t *columns = sc_alloc(most * threads, sizeof *columns);
-    int32_t *pointers = sc_alloc((height + 1) * threads, sizeof *pointers);
-    int status = columns && pointers ? SC_OK : SC_NO_MEMORY;
-    if (status == SC_OK) {
-#pragma omp parallel for num_threads(threads) schedule(dynamic, 4) if (threads > 1)
-        for (int64_t r = 0; r < S->rows; r += height) {
-            int64_t r1 = SC_MIN(r + height, S->rows), slot = sc_slot();
-            int32_t *mine = columns + slot * most, *ptr = pointers + slot * (height + 1);
-            int found = decode(S, r, r1, mine, ptr);
-            sc_csr A = {r1 - r, S->cols, start(S, r1) - start(S, r), ptr, mine,
-                        (const char *)S->data + (size_t)start(S, r) * size, S->val, SC_I32};
-            char *c = (char *)C->data + (size_t)(r * C->row_stride) * acc;
-            if (found != SC_OK) sc_report(&status, found);
-            else if (C->cols == 1) k->spmv[S->val][SC_I32](&A, 0, r1 - r, X->data, c, 0);
-            else k->spmm[S->val][SC_I32](&A, 0, r1 - r, X->data, X->row_stride, c, C->row_stride, C->cols, 0, 0);
-        }
-    }
-    sc_free(columns);
-    sc_free(pointers);
-    return status;
+    struct product job = {.S = S, .X = X, .C = C, .height = part_rows(S)};
+    job.most = largest_part(S, job.height);
+    if (job.most < 0) return SC_BAD_INDPTR;
+    job.columns = sc_alloc(job.most * threads, sizeof *job.columns);
+    job.pointers = sc_alloc((job.height + 1) * threads, sizeof *job.pointers);
+    if (!job.columns || !job.pointers) job.status = SC_NO_MEMORY;
+    else sc_team((S->rows + job.height - 1) / job.height, 1, threads, multiply_part, &job);
+    sc_free(job.columns);
+    sc_free(job.pointers);
+    return job.status;
 }
 
 int sc_storage_words(const sc_csr *A, uint64_t *words, int threads)

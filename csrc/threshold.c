@@ -3,8 +3,6 @@
  * counts of the parts before it: each part waits for the sum of its predecessor, adds its own, and passes it on. */
 #include "select.h"
 
-#include <sched.h>
-
 struct sc_cuts sc_cuts_of(const sc_dense *W, size_t size, int64_t multiple)
 {
     int in_place = W->col_stride == 1 || W->cols <= 1;
@@ -103,24 +101,6 @@ static int bits_of_row(const struct job *j, struct scratch *s, const char *x, in
     return SC_BAD_TYPE;
 }
 
-static void relax(int *turns)
-{
-    if (++*turns < 4096) {
-#ifdef SC_X86
-        __builtin_ia32_pause();
-#endif
-    } else {
-        sched_yield();    /* more threads than processors: let the predecessor run */
-    }
-}
-
-static int64_t await(_Atomic int64_t *value)
-{
-    int64_t v;
-    for (int turns = 0; (v = *value) < 0;) relax(&turns);
-    return v;
-}
-
 static int do_part(const struct job *j, struct scratch *s, int64_t k)
 {
     const struct sc_threshold_kernels *kernels = sc_kernels()->threshold;
@@ -136,7 +116,7 @@ static int do_part(const struct job *j, struct scratch *s, int64_t k)
                                 s->same + i * j->line, &above, &equal);
         if (found != SC_OK) status = found;
     }
-    int64_t tied = await(&j->tied[k]), at = await(&j->taken[k]);
+    int64_t tied = sc_await(&j->tied[k]), at = sc_await(&j->taken[k]);
     int64_t quota = SC_MIN(equal, SC_MAX(0, j->rule->ties - tied));
     j->tied[k + 1] = tied + quota;
     j->taken[k + 1] = at + above + quota;

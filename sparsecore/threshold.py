@@ -257,23 +257,22 @@ def topk_mask(S, k, *, axis=None, threads=None):
     if k > stored or (any(s is not None for s in sparse) and k):
         masks = _sparse_masks(sparse, values, names, k, t)
     else:
-        masks = [m for m, _ in _rank(values, names, sparse, k, t)]
+        masks = _rank(values, names, sparse, k, t)
         masks = [m if s is None else _keep_entries(_pattern(s), m) for m, s in zip(masks, sparse, strict=True)]
     return masks[0] if single else masks
 
 
 def _rank(values, names, sparse, k, threads):
-    """(mask over stored values, count) of the k largest of all layers."""
+    """Masks over the stored values of the k largest of all layers."""
     if k == 0:
         _no_nan(values, names, sparse, threads)
-        return [(np.zeros(v.shape, bool), 0) for v in values]
-    key, ties = _kth(values, names, sparse, k, threads)
-    out = []
-    for v in values:
-        mask, tied = _mask_of(v, key, ties, threads)
-        ties -= tied
-        out.append((mask, tied))
-    return out
+        return [np.zeros(v.shape, bool) for v in values]
+    masks = [large.empty(v.shape, bool) for v in values]
+    filled = [i for i, v in enumerate(values) if v.size]
+    if _core.topk_masks([_row_major(values[i]) for i in filled], [masks[i] for i in filled], k,
+                        threads) == _core.IS_NAN:
+        _find_nan(values, names, sparse)
+    return masks
 
 
 def _pattern(A):
@@ -284,7 +283,7 @@ def _sparse_masks(sparse, values, names, k, threads):
     """Masks where some layers are sparse: what is not stored counts as zero, and ties with stored zeros."""
     nonzero = sum(int(np.count_nonzero(v)) for v in values)
     if k <= nonzero:
-        masks = [m for m, _ in _rank(values, names, sparse, k, threads)]
+        masks = _rank(values, names, sparse, k, threads)
         return [m if s is None else _keep_entries(_pattern(s), m) for m, s in zip(masks, sparse, strict=True)]
     _no_nan(values, names, sparse, threads)
     wanted, masks = k - nonzero, []       # zeros, from the lowest index on

@@ -295,6 +295,42 @@ def check_large():
         assert (sc.nm_mask(W[:, :1000], keep=2, group=4) == want.reshape(151, 1000)).all()
 
 
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+@pytest.mark.parametrize("share", [0, 0.001, 0.01, 0.2])
+def test_one_frequent_magnitude_among_many(rng, dtype, share):
+    """More elements of one magnitude than a mask in one read has room for, near the k-th, at it, and below."""
+    W = rng.random((1000, 2003)).astype(dtype)
+    W[rng.random(W.shape) < share] = -np.sort(W, axis=None)[W.size // 2]
+    order = np.argsort(-np.abs(W), axis=None, kind="stable")
+    for k in (W.size // 2 - int(W.size * share / 2), W.size // 2, W.size // 10):
+        want = np.zeros(W.size, bool)
+        want[order[:k]] = True
+        for threads in (1, 3):
+            np.testing.assert_array_equal(sc.topk_mask(W, k, threads=threads).ravel(), want)
+        masks = sc.topk_mask([W[:1, :7], np.empty((0, 4), dtype), W[:1, 7:], W[1:500, :], W[500:]], k)
+        np.testing.assert_array_equal(np.concatenate([m.ravel() for m in masks]), want)
+
+
+def test_a_mask_reads_rows_with_gaps_in_place(rng):
+    wide = rng.standard_normal((700, 300)).astype(np.float32)
+    W = wide[:, 5:252]
+    for k in (1, 1000, W.size // 2, W.size):
+        np.testing.assert_array_equal(sc.topk_mask(W, k), stable(W, k))
+        np.testing.assert_array_equal(sc.topk_mask(W[::-1], k), stable(W[::-1], k))
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64, np.complex64])
+def test_nan_in_a_large_array_is_named(rng, dtype):
+    W = make(rng, (300, 1003), dtype)
+    W[211, 17] = W[299, 3] = np.nan
+    for call in (lambda: sc.topk_mask(W, 5), lambda: sc.topk_mask(W, W.size // 2), lambda: sc.kth_magnitude(W, W.size),
+                 lambda: sc.topk(W, 10), lambda: sc.topk_mask(W, 10, axis=1), lambda: sc.threshold(W, 1)):
+        with pytest.raises(ValueError, match=r"is NaN at \(211, 17\)"):
+            call()
+    with pytest.raises(ValueError, match=r"S\[1\] is NaN at \(200, 17\)"):
+        sc.topk_mask([W[:11], W[11:]], 7)
+
+
 @pytest.mark.parametrize("dtype", [np.float16, np.float32])
 def test_long_slices_are_searched_in_parts(rng, dtype):
     W = make(rng, (3, (1 << 20) + 77), dtype, "few")

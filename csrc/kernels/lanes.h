@@ -28,6 +28,13 @@ static inline unsigned same_k32(lanes a, lanes b) { return _mm512_cmpeq_epi32_ma
 static inline unsigned same_k64(lanes a, lanes b) { return _mm512_cmpeq_epi64_mask(a, b); }
 static inline lanes higher_k32(lanes a, lanes b) { return _mm512_max_epu32(a, b); }
 static inline lanes higher_k64(lanes a, lanes b) { return _mm512_max_epu64(a, b); }
+static inline lanes lower_k32(lanes a, lanes b) { return _mm512_min_epu32(a, b); }
+static inline lanes lower_k64(lanes a, lanes b) { return _mm512_min_epu64(a, b); }
+static inline lanes shift_k32(lanes v, __m128i by) { return _mm512_srl_epi32(v, by); }
+static inline lanes shift_k64(lanes v, __m128i by) { return _mm512_srl_epi64(v, by); }
+/* the lowest byte of every lane */
+static inline void store_bytes_k32(uint8_t *p, lanes v) { _mm_storeu_si128((void *)p, _mm512_cvtepi32_epi8(v)); }
+static inline void store_bytes_k64(uint8_t *p, lanes v) { _mm_storel_epi64((void *)p, _mm512_cvtepi64_epi8(v)); }
 static inline lanes squeeze_k32(unsigned m, lanes v) { return _mm512_maskz_compress_epi32((__mmask16)m, v); }
 static inline lanes squeeze_k64(unsigned m, lanes v) { return _mm512_maskz_compress_epi64((__mmask8)m, v); }
 static inline uint64_t highest_k32(lanes v) { return _mm512_reduce_max_epu32(v); }
@@ -91,6 +98,10 @@ static inline void store_k64(uint64_t *p, lanes v) { _mm256_storeu_si256((void *
 
 static inline lanes all_k32(uint64_t key) { return _mm256_set1_epi32((int)key); }
 static inline lanes all_k64(uint64_t key) { return _mm256_set1_epi64x((long long)key); }
+static inline lanes either(lanes a, lanes b) { return _mm256_or_si256(a, b); }
+static inline int everywhere(lanes m) { return _mm256_testc_si256(m, _mm256_set1_epi32(-1)); }
+static inline lanes where_over_k32(lanes a, lanes b) { return _mm256_cmpgt_epi32(a, b); }
+static inline lanes where_over_k64(lanes a, lanes b) { return _mm256_cmpgt_epi64(a, b); }
 static inline unsigned bits_k32(lanes m) { return (unsigned)_mm256_movemask_ps(_mm256_castsi256_ps(m)); }
 static inline unsigned bits_k64(lanes m) { return (unsigned)_mm256_movemask_pd(_mm256_castsi256_pd(m)); }
 static inline unsigned over_k32(lanes a, lanes b) { return bits_k32(_mm256_cmpgt_epi32(a, b)); }
@@ -99,6 +110,23 @@ static inline unsigned same_k32(lanes a, lanes b) { return bits_k32(_mm256_cmpeq
 static inline unsigned same_k64(lanes a, lanes b) { return bits_k64(_mm256_cmpeq_epi64(a, b)); }
 static inline lanes higher_k32(lanes a, lanes b) { return _mm256_max_epu32(a, b); }
 static inline lanes higher_k64(lanes a, lanes b) { return _mm256_blendv_epi8(b, a, _mm256_cmpgt_epi64(a, b)); }
+static inline lanes lower_k32(lanes a, lanes b) { return _mm256_min_epu32(a, b); }
+static inline lanes lower_k64(lanes a, lanes b) { return _mm256_blendv_epi8(a, b, _mm256_cmpgt_epi64(a, b)); }
+static inline lanes shift_k32(lanes v, __m128i by) { return _mm256_srl_epi32(v, by); }
+static inline lanes shift_k64(lanes v, __m128i by) { return _mm256_srl_epi64(v, by); }
+/* the lowest byte of every lane */
+static inline void store_bytes_k32(uint8_t *p, lanes v)
+{
+    const __m256i low = _mm256_set1_epi64x((int64_t)0x808080800c080400);
+    v = _mm256_permutevar8x32_epi32(_mm256_shuffle_epi8(v, low), _mm256_setr_epi32(0, 4, 0, 0, 0, 0, 0, 0));
+    _mm_storel_epi64((void *)p, _mm256_castsi256_si128(v));
+}
+static inline void store_bytes_k64(uint8_t *p, lanes v)
+{
+    v = _mm256_shuffle_epi8(v, _mm256_setr_epi64x((int64_t)0x8080808080800800, -1, (int64_t)0x8080808008008080, -1));
+    int32_t bytes = _mm_cvtsi128_si32(_mm_or_si128(_mm256_castsi256_si128(v), _mm256_extracti128_si256(v, 1)));
+    memcpy(p, &bytes, 4);
+}
 
 static inline lanes numbers_k32(void) { return _mm256_set_epi32(7, 6, 5, 4, 3, 2, 1, 0); }
 static inline lanes numbers_k64(void) { return _mm256_set_epi64x(3, 2, 1, 0); }
@@ -142,6 +170,23 @@ static inline uint64_t highest_k64(lanes v)
     for (int i = 0; i < 4; i++) top = SC_MAX(top, x[i]);
     return top;
 }
+static inline uint64_t total_k32(lanes v)
+{
+    uint32_t x[8];
+    uint64_t sum = 0;
+    _mm256_storeu_si256((void *)x, v);
+    for (int i = 0; i < 8; i++) sum += x[i];
+    return sum;
+}
+static inline uint64_t total_k64(lanes v)
+{
+    uint64_t x[4];
+    _mm256_storeu_si256((void *)x, v);
+    return x[0] + x[1] + x[2] + x[3];
+}
+#define bits_k16 bits_k32
+#define where_over_k16 where_over_k32
+#define total_k16 total_k32
 #endif
 
 #if SC_LEVEL >= 2
@@ -149,6 +194,9 @@ static inline uint64_t highest_k64(lanes v)
 #define over_k16 over_k32
 #define same_k16 same_k32
 #define higher_k16 higher_k32
+#define lower_k16 lower_k32
+#define shift_k16 shift_k32
+#define store_bytes_k16 store_bytes_k32
 #define squeeze_k16 squeeze_k32
 #define highest_k16 highest_k32
 #define numbers_k16 numbers_k32

@@ -33,6 +33,37 @@ static void SC_PASTE(bracket, KNAME)(const void *x_, int64_t n, uint64_t lo_, ui
     KEY top = 0;
 #if SC_LEVEL >= 2
     lanes off = K(all)(SIGN_OFF), vlo = K(all)(lo), vhi = K(all)(hi), vtop = no_lanes();
+#if SC_LEVEL < 512
+    /* Four vectors mostly lie outside lo..hi together: then it is enough to count those above. */
+    while (i + 4 * LANES <= n) {
+        lanes above = no_lanes();
+        for (int64_t end = SC_MIN(n - 4 * LANES, i + (1 << 24)); i <= end; i += 4 * LANES) {
+            lanes v[4], outside[4];
+            for (size_t b = 0; b < 4 * LANES * sizeof(KEY); b += 64) ask_for(x + i, 1024 + b);
+            for (int j = 0; j < 4; j++) {
+                v[j] = both(K(load)(x + i + j * LANES), off);
+                vtop = K(higher)(vtop, v[j]);
+                lanes more = K(where_over)(v[j], vhi);
+                above = K(minus)(above, more);
+                outside[j] = either(more, K(where_over)(vlo, v[j]));
+            }
+            if (everywhere(both(both(outside[0], outside[1]), both(outside[2], outside[3])))) continue;
+            for (int j = 0; j < 4; j++) {
+                unsigned el = K(same)(v[j], vlo), eh = K(same)(v[j], vhi);
+                unsigned in = K(bits)(outside[j]) ^ ((1u << LANES) - 1);
+                in &= ~(el | eh);
+                from_lo += __builtin_popcount(el);
+                from_hi += __builtin_popcount(eh);
+                if (!in) continue;
+                if (kept + LANES <= room) K(store)(out + kept, K(squeeze)(in, v[j]));
+                kept += __builtin_popcount(in);
+            }
+        }
+        over_hi += (int64_t)K(total)(above);
+    }
+    /* So far from_lo and from_hi count what equals lo and hi. */
+    over_lo = over_hi + kept - b->kept + (lo != hi ? from_hi : 0);
+#endif
     for (; i + LANES <= n; i += LANES) {
         lanes v = both(K(load)(x + i), off);
         vtop = K(higher)(vtop, v);
@@ -69,6 +100,65 @@ static void SC_PASTE(bracket, KNAME)(const void *x_, int64_t n, uint64_t lo_, ui
     b->from_lo += from_lo;
     b->kept = kept;
     b->top = SC_MAX(b->top, top);
+}
+
+/* mask[i] = 0 for keys below lo, 1 for those above hi, and a code from 2 on for those between: 2 + ((key - lo) >> shift).
+ * bins[code] counts them, but for code 0.  hi - lo + 1 is a multiple of 2^shift, of at most 252, or hi is the largest
+ * of all keys; the key of infinity + 2^shift - lo is one.  Raises *top to the largest key.  `far`: the mask is written past the
+ * caches. */
+static void SC_PASTE(grade, KNAME)(const void *x_, int64_t n, uint64_t lo, uint64_t hi, int shift, uint8_t *mask,
+                                   int far, int64_t *bins, uint64_t *top_)
+{
+    const KEY *x = x_;
+    const uint64_t step = (uint64_t)1 << shift;
+    const int above = (int)((hi - lo) >> shift) + 2;
+    KEY top = 0;
+    int64_t i = 0, ones = 0;
+#if SC_LEVEL >= 2
+    const __m128i by = _mm_cvtsi32_si128(shift);
+    const __m256i last = _mm256_set1_epi8((char)above);
+    far = far && ((uintptr_t)mask & 31) == 0;
+#if SC_LEVEL < 512 && KBITS < 64
+    const __m256i shifted = KBITS == 16 ? _mm256_set1_epi16((short)(step - lo)) : _mm256_set1_epi32((int)(step - lo));
+    __m256i vtop = _mm256_setzero_si256();
+    for (; i + 32 <= n; i += 32) {
+        if (i % (64 / (int64_t)sizeof(KEY)) == 0) ask_for(x + i, 1024);
+        if (KBITS == 32) ask_for(x + i, 1024 + 64);
+        __m256i grades = SC_PASTE(grades, KNAME)(x + i, shifted, by, &vtop);
+        ones += codes_of_grades(_mm256_min_epu8(grades, last), last, mask + i, far, bins);
+    }
+    top = SC_PASTE(top, KNAME)(vtop);
+#else
+    const lanes off = K(all)(SIGN_OFF), least = K(all)(lo ? lo - 1 : 0), most = K(all)(SC_MIN(hi + 1, SIGN_OFF));
+    const lanes shifted = K(all)(step - lo);
+    lanes vtop = no_lanes();
+    for (; i + 32 <= n; i += 32) {
+        uint8_t grades[32];
+        for (int j = 0; j < 32; j += LANES) {
+            ask_for(x + i + j, 1024);
+            lanes v = both(K(load)(x + i + j), off);
+            vtop = K(higher)(vtop, v);
+            v = K(higher)(K(lower)(v, most), least);
+            K(store_bytes)(grades + j, K(shift)(K(plus)(v, shifted), by));
+        }
+        ones += codes_of_grades(_mm256_loadu_si256((const void *)grades), last, mask + i, far, bins);
+    }
+    top = (KEY)K(highest)(vtop);
+#endif
+    if (far) _mm_sfence();
+#endif
+    (void)far;
+    for (; i < n; i++) {
+        uint64_t key = KEY_OF(x[i]);
+        top = SC_MAX(top, (KEY)key);
+        mask[i] = key < lo ? 0 : key > hi ? 1 : (uint8_t)(2 + ((key - lo) >> shift));
+        if (mask[i] > 1) bins[mask[i]]++;
+        ones += mask[i] == 1;
+    }
+    bins[1] += ones;
+    (void)above;
+    (void)step;
+    *top_ = SC_MAX(*top_, (uint64_t)top);
 }
 
 /* bins[(key - lo) >> shift] += 1 for lo <= key <= hi */

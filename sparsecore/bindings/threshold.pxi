@@ -19,6 +19,7 @@ cdef extern from "sparsecore.h" nogil:
         int64_t room
         int wide
     int sc_kth_key(const sc_dense *, int64_t, int64_t, int, uint64_t *, int64_t *, int64_t *)
+    int sc_topk_masks(const sc_dense *, int64_t, int64_t, uint8_t **, int)
     int sc_select(const sc_dense *, size_t, const sc_rule *, const sc_sink *, int, int64_t *, int64_t *)
 
 AT_LEAST, NONZERO, RANKED, MASKED, GROUPS, ROWS = SC_AT_LEAST, SC_NONZERO, SC_RANKED, SC_MASKED, SC_GROUPS, SC_ROWS
@@ -46,6 +47,27 @@ def kth_key(list arrays, int64_t k, int threads):
 
 cdef void *address(a) except? NULL:
     return NULL if a is None else cnp.PyArray_DATA(<cnp.ndarray>a)
+
+def topk_masks(list arrays, list masks, int64_t k, int threads):
+    """status; masks[i] tells where the k largest magnitudes of 2-D arrays of one type taken together are."""
+    cdef int64_t n = len(arrays), i
+    cdef int status
+    cdef sc_dense *W = <sc_dense *>malloc((n + 1) * sizeof(sc_dense))
+    cdef uint8_t **mask = <uint8_t **>malloc((n + 1) * sizeof(void *))
+    try:
+        if W == NULL or mask == NULL:
+            raise MemoryError
+        for i in range(n):
+            dense_view(&W[i], arrays[i])
+            mask[i] = <uint8_t *>address(masks[i])
+        with nogil:
+            status = sc_topk_masks(W, n, k, mask, threads)
+    finally:
+        free(W)
+        free(mask)
+    if status != SC_IS_NAN:
+        check(status)
+    return status
 
 def select(cnp.ndarray W, int kind, uint64_t key=0, int64_t ties=0, int64_t keep=0, int64_t group=1, rule_mask=None,
            mask=None, words=None, indptr=None, indices=None, data=None, int threads=1):
