@@ -198,6 +198,10 @@ struct sc_tall_kernels {
                         int64_t i0, int64_t i1, void *W);
     void (*rotate[2])(const void *V, int64_t p, int64_t strideV, const void *Q, int64_t q, int64_t i0, int64_t i1,
                       void *T);
+    void (*residual[2])(const void *V, const void *Z, const double *s, int64_t i0, int64_t i1, double *sums);
+    void (*top[2])(const void *V, int64_t n, double *top);
+    void (*move[2])(void *to, int64_t row, int64_t column, const void *from, int64_t ld, int64_t rows,
+                          int64_t columns, const double *factor);
 };
 
 /* Rows stored as bits or as positions in groups. */

@@ -236,12 +236,23 @@ int sc_panels_inner(enum sc_val val, int64_t n, const void *V, int64_t p, const 
 /* W -= V @ C */
 int sc_panels_subtract(enum sc_val val, int64_t n, const void *V, int64_t p, const void *C, void *W, int64_t q,
                        int threads);
+/* W = Q R in place of W, R (w q x w q, row-major, in double) upper triangular with *least its least diagonal entry;
+ * *least = 0 and W as it was where that is below `lowest` or W too close to dependent */
+int sc_panels_orthonormalise(enum sc_val val, int64_t n, void *W, int64_t q, double lowest, double *R, double *least,
+                             int threads);
 /* out = V @ Q, its first columns: element (i, w b + c) at i * row + b * panel + c * column; out may be V */
 int sc_panels_rotate(enum sc_val val, int64_t n, const void *V, int64_t p, const void *Q, int64_t q, void *out,
                      int64_t columns, int64_t row, int64_t panel, int64_t column, int threads);
-/* out = V, its first columns, laid out the same way */
-int sc_panels_copy(enum sc_val val, int64_t n, const void *V, void *out, int64_t columns, int64_t row, int64_t panel,
-                   int64_t column, int threads);
+/* out = V diag(factor), its first columns, laid out the same way; factor NULL: ones */
+int sc_panels_copy(enum sc_val val, int64_t n, const void *V, const double *factor, void *out, int64_t columns,
+                   int64_t row, int64_t panel, int64_t column, int threads);
+/* norms[j] = ||Z[:, j] - s[j] V[:, j]||, summed in double */
+int sc_panels_residual(enum sc_val val, int64_t n, const void *V, const void *Z, int64_t p, const double *s,
+                       double *norms, int threads);
+/* top[j] = the entry of largest magnitude in column j, the first of equals */
+int sc_panels_top(enum sc_val val, int64_t n, const void *V, int64_t p, double *top, int threads);
+/* out = V (f32) as panels of f64 */
+int sc_panels_widen(int64_t n, const float *V, int64_t p, double *out, int threads);
 
 /* ---- fault injection (builds with -DSC_FAULT) -------------------------------------------- */
 void sc_fault_after(int64_t allocations, int forever);   /* allocation number n fails; -1: none */

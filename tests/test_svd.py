@@ -7,6 +7,7 @@ import scipy.sparse.linalg as spl
 from oracles import sha
 
 import sparsecore as sc
+from sparsecore.svd import panels
 
 
 def planted(rng, m, n, s, dtype=np.float64):
@@ -356,3 +357,19 @@ def test_single_precision_stage_keeps_the_scale_and_the_centre():
     C = A.toarray() - A.toarray().mean(0)
     np.testing.assert_allclose(result.s, np.linalg.svd(C / 1e140, compute_uv=False)[:6] * 1e140, rtol=1e-3)
     assert result.converged.all()
+
+
+@pytest.mark.parametrize("noise", [1, 1e-2, 1e-4, 1e-6, 1e-8, 1e-12, 0])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("rows", [220, 5000])
+def test_nearly_dependent_columns_come_out_orthonormal(rows, dtype, noise):
+    """A Gram matrix that was not positive definite passed for a sound one: U came out with dependent columns."""
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((rows, 5)) @ rng.standard_normal((5, 16)) + noise * rng.standard_normal((rows, 16))
+    X[:, 3] *= 1e-5
+    W = panels.pack(X.astype(dtype))
+    X = panels.unpack(W).astype(np.float64)
+    R = panels.orthonormalise(W, [W[:0]], rng, float(np.linalg.norm(X, 2)), 2)
+    Q, eps = panels.unpack(W).astype(np.float64), np.finfo(dtype).eps
+    assert np.abs(Q.T @ Q - np.eye(16)).max() <= 50 * eps
+    assert np.abs(Q @ R - X).max() <= 5000 * eps * np.abs(X).max()

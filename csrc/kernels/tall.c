@@ -26,4 +26,7 @@ const struct sc_tall_kernels SC_SYM(sc_tall) = {
     .inner = {tall_inner_f32, tall_inner_f64},
     .subtract = {tall_subtract_f32, tall_subtract_f64},
     .rotate = {tall_rotate_f32, tall_rotate_f64},
+    .residual = {tall_residual_f32, tall_residual_f64},
+    .top = {tall_top_f32, tall_top_f64},
+    .move = {tall_move_f32, tall_move_f64},
 };

@@ -104,6 +104,55 @@ static void SC_PASTE(tall_rotate, VNAME)(const void *V_, int64_t p, int64_t stri
         }
     }
 }
+/* sums[c] += squared lengths of the columns of Z - V diag(s), rows i0 to i1 of one panel of each */
+static void SC_PASTE(tall_residual, VNAME)(const void *V_, const void *Z_, const double *s, int64_t i0, int64_t i1,
+                                           double *sums)
+{
+    const VAL *V = V_, *Z = Z_;
+    double total[64 / sizeof(VAL)] = {0};
+    for (int64_t i = i0; i < i1; i++)
+        for (int64_t c = 0; c < PW; c++) {
+            double d = (double)Z[i * PW + c] - (double)V[i * PW + c] * s[c];
+            total[c] += d * d;
+        }
+    for (int64_t c = 0; c < PW; c++) sums[c] += total[c];
+}
+
+/* top[c] = the entry of largest magnitude in column c of a panel of n rows, the first of equals */
+static void SC_PASTE(tall_top, VNAME)(const void *V_, int64_t n, double *top)
+{
+    const VAL *V = V_;
+    VAL best[64 / sizeof(VAL)], most[64 / sizeof(VAL)];
+    for (int64_t c = 0; c < PW; c++) best[c] = most[c] = 0;
+    for (int64_t i = 0; i < n; i++)
+        for (int64_t c = 0; c < PW; c++) {
+            VAL v = V[i * PW + c], a = v < 0 ? -v : v;
+            best[c] = a > most[c] ? v : best[c];
+            most[c] = a > most[c] ? a : most[c];
+        }
+    for (int64_t c = 0; c < PW; c++) top[c] = best[c];
+}
+
+/* to[0:rows, 0:columns] = from diag(factor), rows of `from` ld apart; factor NULL: ones */
+static void SC_PASTE(tall_move, VNAME)(void *to_, int64_t row, int64_t column, const void *from_, int64_t ld,
+                                       int64_t rows, int64_t columns, const double *factor)
+{
+    VAL *to = to_;
+    const VAL *from = from_;
+    if (column == 1 && !factor) {
+        for (int64_t i = 0; i < rows; i++) memcpy(to + i * row, from + i * ld, (size_t)columns * sizeof(VAL));
+        return;
+    }
+    if (column == 1) {
+        for (int64_t i = 0; i < rows; i++)
+            for (int64_t l = 0; l < columns; l++) to[i * row + l] = from[i * ld + l] * (VAL)factor[l];
+        return;
+    }
+    for (int64_t l = 0; l < columns; l++) {
+        VAL f = factor ? (VAL)factor[l] : 1;
+        for (int64_t i = 0; i < rows; i++) to[i * row + l * column] = from[i * ld + l] * f;
+    }
+}
 #undef PW
 #undef LANES
 #undef PARTS

@@ -3,9 +3,13 @@
 cdef extern from "sparsecore.h" nogil:
     int sc_panels_inner(int, int64_t, const void *, int64_t, const void *, int64_t, void *, int, int)
     int sc_panels_subtract(int, int64_t, const void *, int64_t, const void *, void *, int64_t, int)
+    int sc_panels_orthonormalise(int, int64_t, void *, int64_t, double, double *, double *, int)
     int sc_panels_rotate(int, int64_t, const void *, int64_t, const void *, int64_t, void *, int64_t, int64_t, int64_t,
                          int64_t, int)
-    int sc_panels_copy(int, int64_t, const void *, void *, int64_t, int64_t, int64_t, int64_t, int)
+    int sc_panels_copy(int, int64_t, const void *, const double *, void *, int64_t, int64_t, int64_t, int64_t, int)
+    int sc_panels_residual(int, int64_t, const void *, const void *, int64_t, const double *, double *, int)
+    int sc_panels_top(int, int64_t, const void *, int64_t, double *, int)
+    int sc_panels_widen(int64_t, const float *, int64_t, double *, int)
 
 
 def panels_inner(cnp.ndarray V, cnp.ndarray W, cnp.ndarray C, bint half, int threads):
@@ -26,6 +30,17 @@ def panels_subtract(cnp.ndarray V, cnp.ndarray C, cnp.ndarray W, int threads):
                                     threads)
     check(status)
 
+def panels_orthonormalise(cnp.ndarray W, double lowest, cnp.ndarray R, int threads):
+    """W = Q R in place of W; the least diagonal entry of R, 0 where W stays as it is"""
+    cdef int status, val = value_code(W)
+    cdef int64_t n = W.shape[1], q = W.shape[0]
+    cdef double least
+    with nogil:
+        status = sc_panels_orthonormalise(val, n, cnp.PyArray_DATA(W), q, lowest, <double *>cnp.PyArray_DATA(R), &least,
+                                          threads)
+    check(status)
+    return least
+
 def panels_rotate(cnp.ndarray V, cnp.ndarray Q, cnp.ndarray out, int64_t columns, strides, int threads):
     """out = V @ Q; strides: elements from row to row, panel to panel, column to column of out"""
     cdef int status, val = value_code(V)
@@ -36,11 +51,40 @@ def panels_rotate(cnp.ndarray V, cnp.ndarray Q, cnp.ndarray out, int64_t columns
                                   columns, row, panel, column, threads)
     check(status)
 
-def panels_copy(cnp.ndarray V, cnp.ndarray out, int64_t columns, strides, int threads):
-    """out = V, its first columns; strides as above"""
+def panels_copy(cnp.ndarray V, factor, cnp.ndarray out, int64_t columns, strides, int threads):
+    """out = V diag(factor), its first columns, strides as above; factor (f64, all columns of V) or None"""
     cdef int status, val = value_code(V)
     cdef int64_t n = V.shape[1], row, panel, column
+    cdef double *f = NULL
+    if factor is not None:
+        f = <double *>cnp.PyArray_DATA(factor)
     row, panel, column = strides
     with nogil:
-        status = sc_panels_copy(val, n, cnp.PyArray_DATA(V), cnp.PyArray_DATA(out), columns, row, panel, column, threads)
+        status = sc_panels_copy(val, n, cnp.PyArray_DATA(V), f, cnp.PyArray_DATA(out), columns, row, panel, column,
+                                threads)
+    check(status)
+
+def panels_residual(cnp.ndarray V, cnp.ndarray Z, cnp.ndarray s, cnp.ndarray norms, int threads):
+    """norms = lengths of the columns of Z - V diag(s)"""
+    cdef int status, val = value_code(V)
+    cdef int64_t n = V.shape[1], p = V.shape[0]
+    with nogil:
+        status = sc_panels_residual(val, n, cnp.PyArray_DATA(V), cnp.PyArray_DATA(Z), p,
+                                    <const double *>cnp.PyArray_DATA(s), <double *>cnp.PyArray_DATA(norms), threads)
+    check(status)
+
+def panels_top(cnp.ndarray V, cnp.ndarray top, int threads):
+    """top = the entries of largest magnitude of the columns of V"""
+    cdef int status, val = value_code(V)
+    cdef int64_t n = V.shape[1], p = V.shape[0]
+    with nogil:
+        status = sc_panels_top(val, n, cnp.PyArray_DATA(V), p, <double *>cnp.PyArray_DATA(top), threads)
+    check(status)
+
+def panels_widen(cnp.ndarray V, cnp.ndarray out, int threads):
+    """out = V, f32 as f64"""
+    cdef int status
+    cdef int64_t n = V.shape[1], p = V.shape[0]
+    with nogil:
+        status = sc_panels_widen(n, <const float *>cnp.PyArray_DATA(V), p, <double *>cnp.PyArray_DATA(out), threads)
     check(status)

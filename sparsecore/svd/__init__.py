@@ -11,6 +11,7 @@ import numpy as np
 from threadpoolctl import ThreadpoolController
 
 from .. import _args, _threads
+from ..ops import large
 from . import direct, operators, panels, result
 from .lanczos import Progress, Wanted, lanczos
 from .operators import RowBlocks
@@ -22,8 +23,11 @@ SOLVERS = ("auto", "lanczos", "fewpass", "gram", "lapack")
 # Values of a dense A that which='SM' takes, and that solver='auto' makes dense without being asked.
 DENSE_LIMIT = 1 << 25
 SMALL_SIDE = 96
-# Lanczos runs in single precision for double input down to this tolerance.
-SINGLE_TOL = 1e-5
+# Lanczos runs in single precision for double input down to this tolerance, where A and the result are so large that
+# this saves more than the second stage costs.
+SINGLE_TOL, SINGLE_SIZE = 1e-5, 1 << 20
+# Values of a basis that may be taken in any case.
+ROOM = 1 << 21
 
 
 def truncated_svd(A, k=None, *, tol=1e-3, solver="auto", which="LM", center=None, left=None, right=None, v0=None,
@@ -164,32 +168,40 @@ class _Problem:
     # ---- the choice of a solver ------------------------------------------------------------------------------------
 
     def choose(self, k, tol):
-        """The solver that a rough model of its time favours (seconds; rates of an ordinary core pair)."""
+        """The solver that a model of its time favours: seconds, with rates measured on two Zen 3 cores (AVX2)."""
         op, (m, n) = self.op, self.op.shape
         small, big = min(m, n), max(m, n)
         if op.dear:
             return "fewpass"
-        dense = isinstance(op, operators.Dense)
-        base = op
-        while isinstance(base, operators.Scaled):
-            base = base.op
-        entries = base.here.data.shape[0] if isinstance(base, operators.Sparse) else m * n
-        rate = 4e10 if dense else 4e9
-        columns = 3.5 * k + 60
-        # Products, orthogonalisation, calls, Ritz values at half a dozen checks, the last rotations.
-        cost = {"lanczos": 4 * entries * columns / rate + 2 * small * columns**2 / 3e10 + 1e-3 * columns / op.width
-                + 2e-9 * columns**3 + 8 * (m + n) * k * k / 4e10}
+        dense, entries = isinstance(op, operators.Dense), self._entries()
+        rate = 1.2e10 if dense else 4e9
+        # Columns that the basis grows to: found on graphs, TF-IDF and planted spectra at tol = 1e-2 and 1e-8.
+        basis = min(small, (2.6 + 0.35 * np.log10(1 / max(tol, 1e-15))) * k + 60)
+        # Calls, products, orthogonalisation, Ritz values.
+        cost = {"lanczos": 2e-3 + 1.5e-4 * basis / op.width + 4 * entries * basis / rate
+                + 2 * small * basis**2 / 3e10 + 2 * direct.eigen_cost(basis, basis)}
         if small * big <= DENSE_LIMIT or small <= SMALL_SIDE:
-            cost["lapack"] = (6.0 * big * small**2 + 16.0 * small**3) / 1.5e10
+            cost["lapack"] = 1e-3 + 5e-8 * m * n + (6.0 * big * small**2 + 16.0 * small**3) / 4e10
         single = np.finfo(op.dtype).bits == 32
         if small <= 8192 and tol >= (1e-3 if single else 1e-7):
-            product = 2.0 * big * small**2 / 3e10 if dense else entries / big * entries / 3e8
-            if not dense and op is not base:
+            product = 2.0 * big * small**2 / 4e10 if dense else entries / big * entries / 3e8 + 3e-9 * small**2
+            if not dense and isinstance(op, operators.Scaled):
                 product = 4.0 * entries * small / rate
-            cost["gram"] = product + (1.4 * small**3 + 4.0 * small**2 * k) / 1e10
+            cost["gram"] = 2.5e-3 + product + direct.eigen_cost(small, k + 1) + 2 * direct.eigen_cost(k, k)
         if small <= SMALL_SIDE or (k > small // 4 and "lapack" in cost):
             cost.pop("lanczos")
         return min(cost, key=cost.get)
+
+    def _entries(self):
+        """Stored values of A."""
+        base = self.op
+        while isinstance(base, operators.Scaled):
+            base = base.op
+        return base.here.data.shape[0] if isinstance(base, operators.Sparse) else base.shape[0] * base.shape[1]
+
+    def _work(self, k):
+        """Values that a product with k columns touches."""
+        return self._entries() + sum(self.op.shape) * k
 
     def _start(self, v0, panels_wanted, work, rng):
         """Panels of the first block of V of `work`, from v0 and random vectors."""
@@ -226,8 +238,9 @@ class _Problem:
         want = Wanted(k, tol, np.inf if max_passes is None else max_passes, callback)
         if solver == "gram":
             U, s, V, missed = self._gram(k)
-            if self.solver == "gram" or self._good(U, s, V, missed, want):
-                return self._result(U, s, V, k, tol, missed, solver)
+            r = result.recompute(op, U, s, V)
+            if self.solver == "gram" or r.max() <= 2 * want.limit(np.append(s, missed), np.finfo(op.dtype).eps):
+                return self._result(U, s, V, k, tol, missed, solver, residuals=r)
             solver = "lanczos"
         if solver in ("lanczos", "fewpass"):
             found = self._iterate(solver, want, v0)
@@ -249,10 +262,6 @@ class _Problem:
         """A lower bound of the norm of the operator at hand."""
         return self.largest * 2.0**-self.exponent
 
-    def _good(self, U, s, V, following, want):
-        r = result.recompute(self.op, U, s, V)
-        return r.max() <= want.limit(np.append(s, following), np.finfo(self.op.dtype).eps) * 2
-
     def _iterate(self, solver, want, v0):
         """Found by Lanczos, or None where the basis would fill the space."""
         op = self.op
@@ -264,7 +273,9 @@ class _Problem:
         # One product at the end is the certificate's, one or two before it make the vectors orthonormal.
         want = want._replace(max_passes=want.max_passes - (2 if tall else 3))
         found, size = None, 1.0
-        if op.dtype == np.float64 and not op.dear and want.tol >= SINGLE_TOL:
+        # Single precision has panels twice as wide too: the safeguard of 'fewpass' then takes fewer passes.
+        large = solver == "fewpass" or self._work(want.k) >= SINGLE_SIZE
+        if op.dtype == np.float64 and not op.dear and want.tol >= SINGLE_TOL and large:
             # Half the traffic and twice the arithmetic; what it finds is put right in double.
             size = 2.0 ** int(np.frexp(self._scale())[1])
             found = self._lanczos(op.single(1 / size), solver, want, v0, True)
@@ -274,10 +285,13 @@ class _Problem:
         if found is None:
             return None
         rng = np.random.default_rng(self.seed)
-        V = found.V.astype(op.dtype, copy=False) if found.V.shape[2] == op.width else panels.repack(found.V, op.dtype)
+        V, spare = found.V, found.spare
+        if V.dtype != op.dtype:
+            wide, spare = panels.carve(spare, V.shape[0] * V.shape[2] // op.width, V.shape[1], op.dtype)
+            V = panels.widen(V, wide, self.threads)
         if not tall:
             V = op.tmul(V)
-        return *result.square(op, V, want.k, float(found.s[0]) * size, rng), found.missed * size
+        return *result.square(op, V, want.k, float(found.s[0]) * size, rng, spare), found.missed * size
 
     def _lanczos(self, op, solver, want, v0, give_up):
         if op is None:
@@ -293,7 +307,8 @@ class _Problem:
             # BLAS does a dense product: it wants wider blocks.
             t = max(1, min(32 // c if op.dense else 1, keep // 2))
             least = max(-(-(2 * k + 2 * c) // c), keep + 2 * t)
-            most = -(-4 * k // c) + 8 * t
+            # A restart costs several steps: small matrices, whose basis takes no memory to speak of, do without.
+            most = max(-(-4 * k // c) + 8 * t, min(32 * t, ROOM // (work.shape[1] * c)))
         capacity = min(most, work.shape[1] // c - t - 3)
         if capacity < least:
             return None
@@ -331,25 +346,20 @@ class _Problem:
         return SVDResult(np.eye(m, k, dtype=self.op.dtype), zeros, np.eye(k, n, dtype=self.op.dtype), zeros.copy(),
                          np.ones(k, bool), 0.0, self.op.passes, self.op.matvecs, "lapack", 1.0, self.means)
 
-    def _result(self, U, s, V, k, tol, missed, solver, norm=None):
+    def _result(self, U, s, V, k, tol, missed, solver, norm=None, residuals=None):
         """The certificate, and panels as ordinary arrays with signs fixed."""
         op, real = self.op, np.finfo(self.op.dtype).dtype
-        residuals = result.recompute(op, U, s, V)
+        residuals = result.recompute(op, U, s, V) if residuals is None else residuals
         size = 2.0**self.exponent
+        turn = result.turns(panels.top(V, self.threads))
         # One side after the other: panels of one and the array of the other are never all there at once.
-        right = np.empty((k, op.shape[1]), op.dtype)
-        panels.copy_out(V, right.T, self.threads)
+        right = large.empty((k, op.shape[1]), op.dtype)
+        panels.copy_out(V, right.T, self.threads, turn.conj())
         del V
         if right.dtype.kind == "c":
             np.conj(right, out=right)
-        turn = result.turns(right)
-        for v, factor in zip(right, turn):
-            if factor != 1:
-                v *= factor
-        # a b^H: the turn of v^H is undone on u.
-        U *= np.pad(turn.conj(), (0, U.shape[0] * U.shape[2] - k)).reshape(-1, 1, U.shape[2])
-        left = np.empty((op.shape[0], k), op.dtype)
-        panels.copy_out(U, left, self.threads)
+        left = large.empty((op.shape[0], k), op.dtype)
+        panels.copy_out(U, left, self.threads, turn.conj())
         share = float(np.sum(np.square(s, dtype=np.float64)) / self.square) if self.square else np.nan
         return SVDResult(left, (s * size).astype(real), right, (residuals * size).astype(real),
                          residuals <= max(tol, 0) * (s[0] if norm is None else norm), float(missed) * size, op.passes,

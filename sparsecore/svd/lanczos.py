@@ -70,6 +70,7 @@ class Found(NamedTuple):
     V: np.ndarray           # panels that span the k leading right vectors
     s: np.ndarray
     missed: float
+    spare: np.ndarray       # panels that are free now
 
 
 def lanczos(op, want, start, capacity, rng, threads, give_up=False):
@@ -132,22 +133,23 @@ def lanczos(op, want, start, capacity, rng, threads, give_up=False):
         if done and np.finfo(wide).eps * s[0] ** 2 > 0.01 * min(want.tol, 1e-3) * s[-1] ** 2:
             X, s, Y, r = _ritz(T, S, k, keep * c, True)
             done = spent or stop or r.max() <= want.limit(s, eps)
+        if not (done or full):
+            next_check = w + t * _steps_to_go(history, w * c / n, max(4, w // (5 * t)))
+            continue
         missed, extra = np.inf, None
+        p, Y = min(keep, w), _right(T, X) if Y is None else Y
+        look = done and not (spent or stop)
+        G = _outside(V[:w], t, rng, threads) if look else None
+        last, after = V[w - t : w].copy(), V[w : w + t].copy()
+        panels.rotate(V[:w], Y[:, : p * c], threads)
+        if look:
+            missed, extra = _safeguard(op, G, [last, V[:p]], after, S, s, want, rng, scale, threads)
         if done:
-            if not (spent or stop):
-                missed, extra = _safeguard(op, V[:w], V[w : w + t], S, s, want, rng, scale, threads)
             wider = t + (0 if extra is None else extra.shape[0])
             # Nothing more to find, or no room in the space for a wider block: then `missed` says so.
-            if extra is None or (min(keep, w) + 4 * wider + 3) * c > n:
-                Y = _right(T, X) if Y is None else Y
+            if extra is None or (p + 4 * wider + 3) * c > n:
                 q = -(-k // c)
-                return Found(panels.rotate(V[:w], Y[:, : q * c], threads), s[:k], missed)
-        elif not full:
-            next_check = w + t * _steps_to_go(history)
-            continue
-        p, Y = min(keep, w), _right(T, X) if Y is None else Y
-        after = V[w : w + t].copy()
-        panels.rotate(V[:w], Y[:, : p * c], threads)
+                return Found(V[:q], s[:k], missed, V[q:])
         if extra is not None:           # the safeguard's find joins the block
             after = np.concatenate([after, extra])
             t = after.shape[0]
@@ -189,36 +191,53 @@ def _right(B, X):
     return np.linalg.qr(B.conj().T @ X)[0]
 
 
-def _steps_to_go(history):
-    """Block steps until the next check, which costs half a step: half of what the last two foretell."""
+def _steps_to_go(history, fill, most):
+    """Block steps until the next check, at most `most`, from what the last two foretell.
+
+    A check costs half a step where the basis is slim (fill = its columns / rows), and several where it is not.
+    """
+    share = 0.5 if fill < 0.003 else 0.85
     if len(history) < 2:
         return 4 if history[-1][1] > 8 else 2
     (p0, a, _), (p1, b, _) = history[-2:]
     rate = np.log(max(a, 1e-300) / max(b, 1e-300)) / (p1 - p0) * 2      # a step is two passes
     if rate <= 0:               # a value that was not there before
         return 1
-    return int(np.clip(0.5 * np.log(max(b, 1.0)) / max(rate, 1e-9), 1, 8))
+    return int(np.clip(share * np.log(max(b, 1.0)) / max(rate, 1e-9), 1, most))
 
 
-def _safeguard(op, V, after, last, s, want, rng, scale, threads):
+def _outside(V, t, rng, threads):
+    """Room for the safeguard's basis with its first block, random and orthogonal to V; None where there is no room."""
+    n, c = V.shape[1:]
+    room = min(SAFEGUARD_STEPS[1], n // c - V.shape[0] - t - 1)
+    if room < 1:
+        return None
+    G = panels.empty(room, n, V.dtype)
+    G[:1] = panels.random((1, n, c), rng, V.dtype)
+    panels.project([V], G[:1], threads)
+    panels.orthonormalise(G[:1], [V], rng, 1.0, threads)
+    return G
+
+
+def _safeguard(op, G, bases, after, last, s, want, rng, scale, threads):
     """(bound on what was missed, None), or (inf, panels of vectors that belong in the block).
 
-    Golub-Kahan-Lanczos from random G orthogonal to V, in the complement of V.  With theta the largest Ritz value after
-    q blocks: a singular value sigma of the complement with theta < sigma would need
+    Golub-Kahan-Lanczos from random G orthogonal to V, in the complement of V.  A^H A leads from there into the last
+    block of V only (A^H U = V B^H + V_next S E^H), so it is enough to project against that block, and against the
+    wanted Ritz vectors, along which rounding would grow: a third of all of V.  bases: these two, in this order.
+
+    With theta the largest Ritz value after q blocks: a singular value sigma of the complement with theta < sigma would
+    need
         cosh((2q - 2) x) sinh(x) < ||G|| / ||g||,   cosh(x) = sigma / theta,
     g the component of G on its vector, ||g||^2 chi-squared with as many degrees of freedom as G has columns.
     """
-    n, c = V.shape[1:]
-    room = min(SAFEGUARD_STEPS[1], (n - (V.shape[0] + after.shape[0]) * c) // c - 1)
     k = want.k
     following = float(s[k]) if s.shape[0] > k else 0.0
-    if room < 1:
+    if G is None:
         return max(following, float(s[-1])), None
-    G = panels.empty(room, n, V.dtype)
-    G[:1] = panels.random((1, n, c), rng, V.dtype)
+    room, n, c = G.shape
+    V = bases[1]
     T = np.zeros((room * c,) * 2, np.complex128 if V.dtype.kind == "c" else np.float64)
-    panels.project([V], G[:1], threads)
-    panels.orthonormalise(G[:1], [V], rng, 1.0, threads)
     S, Q = None, None
     for q in range(1, room + 1):
         here, there = slice((q - 1) * c, q * c), slice((q - 2) * c, (q - 1) * c)
@@ -233,19 +252,21 @@ def _safeguard(op, V, after, last, s, want, rng, scale, threads):
             break
         Z = op.tmul(Q, G[q : q + 1])
         panels.subtract(G[q - 1 : q], R.conj().T, Z, threads)
-        bases = [V, G[:q]]
-        panels.project(bases, Z, threads)
-        S = panels.orthonormalise(Z, bases, rng, scale, threads)
+        around = [*bases, G[:q]]
+        panels.project(around, Z, threads)
+        S = panels.orthonormalise(Z, around, rng, scale, threads)
         if q >= SAFEGUARD_STEPS[0]:
-            X, theta, _ = np.linalg.svd(T[: q * c, : q * c])
+            lam, X = np.linalg.eigh(T[: q * c, : q * c] @ T[: q * c, : q * c].conj().T)
             # Decided: the largest value, even with what its residual leaves open, is none of the wanted.
-            if theta[0] ** 2 + np.linalg.norm(S @ X[here, 0]) ** 2 <= s[k - 1] ** 2:
+            if lam[-1] + np.linalg.norm(S @ X[here, -1]) ** 2 <= s[k - 1] ** 2:
                 break
     G = G[:q]
-    _, theta, Yh = np.linalg.svd(T[: q * c, : q * c])
+    T = T[: q * c, : q * c]
+    theta = np.linalg.svd(T, compute_uv=False)
     above = theta**2 > s[k - 1] ** 2 + 0.5 * want.tol * following**2 + 100 * np.finfo(V.dtype).eps * s[0] ** 2
     if above[0]:
         more = -(-int(above.sum()) // c)
+        Yh = np.linalg.svd(T)[2]
         extra = panels.rotate(G, Yh[: more * c].conj().T, threads).copy()
         panels.project([V, after], extra, threads)
         panels.orthonormalise(extra, [V, after], rng, 1.0, threads)

@@ -8,6 +8,7 @@ caller holds BLAS to one thread).  Small matrices are ordinary 2-D arrays here.
 import numpy as np
 
 from .. import _core
+from ..ops import large
 
 CHUNK = 4096
 SERIAL = 1 << 20
@@ -24,7 +25,16 @@ def width(dtype):
 
 
 def empty(panels, rows, dtype):
-    return np.empty((panels, rows, width(dtype)), dtype)
+    return large.empty((panels, rows, width(dtype)), dtype)
+
+
+def carve(spare, panels, rows, dtype):
+    """(panels, what is left): in the memory of spare panels where it suffices, whose pages need no clearing."""
+    size = panels * rows * width(dtype) * np.dtype(dtype).itemsize
+    if spare is None or spare.nbytes < size:
+        return empty(panels, rows, dtype), spare
+    flat = spare.reshape(-1).view(np.uint8)
+    return flat[:size].view(dtype).reshape(panels, rows, width(dtype)), flat[size:]
 
 
 def pack(X):
@@ -46,15 +56,10 @@ def unpack(P, columns=None):
     return np.ascontiguousarray(P.transpose(1, 0, 2).reshape(P.shape[1], -1)[:, :columns])
 
 
-def repack(P, dtype):
-    """Panels of another type, whose panels have another width (one divides the other)."""
-    w, (q, rows, c) = width(dtype), P.shape
-    if w < c:
-        out = np.empty((q * (c // w), rows, w), dtype)
-        for j in range(c // w):
-            out[j :: c // w] = P[:, :, j * w : (j + 1) * w]
-        return out
-    return pack(unpack(P).astype(dtype))
+def widen(P, out, threads):
+    """Panels of f32 into panels of f64, which are half as wide."""
+    _core.panels_widen(P, out, _team(threads, P.size))
+    return out
 
 
 def _small(C, dtype):
@@ -105,28 +110,46 @@ def rotate(V, Q, threads):
     return V[:q]
 
 
-def copy_out(P, out, threads):
-    """out[:, :] = the first columns of P; out any (rows, columns) array."""
+def copy_out(P, out, threads, factor):
+    """out = the first columns of P diag(factor), factor of double or complex type; out any (rows, columns) array."""
     rows, w = P.shape[1:]
     if P.dtype.kind != "c" and out.flags.aligned:
         row, column = (stride // out.itemsize for stride in out.strides)
-        _core.panels_copy(P, out, out.shape[1], (row, w * column, column), _team(threads, P.size))
+        _core.panels_copy(P, factor, out, out.shape[1], (row, w * column, column), _team(threads, P.size))
         return
     for p in range(P.shape[0]):
         part = out[:, p * w : (p + 1) * w]
-        part[:] = P[p, :, : part.shape[1]]
+        part[:] = P[p, :, : part.shape[1]] * factor[p * w : p * w + part.shape[1]].astype(P.dtype)
+
+
+def top(P, threads):
+    """The entry of largest magnitude in every column, the first of equals, as double or complex."""
+    if P.dtype.kind != "c":
+        out = np.empty(P.shape[0] * P.shape[2])
+        _core.panels_top(P, out, _team(threads, P.size))
+        return out
+    return np.array([p[np.argmax(np.abs(p[:, c])), c] for p in P for c in range(P.shape[2])], np.complex128)
+
+
+def residual(V, Z, s, threads):
+    """||Z - V diag(s)|| column by column, summed in double; Z is overwritten where it is complex."""
+    if V.dtype.kind != "c":
+        out = np.empty(s.shape[0])
+        _core.panels_residual(V, Z, s, out, _team(threads, V.size))
+        return out
+    Z -= V * s.astype(V.real.dtype).reshape(V.shape[0], 1, V.shape[2])
+    return norms(Z)
 
 
 def norms(W):
     """Euclidean norms of the columns, summed in double by fixed chunks."""
+    if W.dtype.kind != "c":
+        return residual(W, W, np.zeros(W.shape[0] * W.shape[2]), 1)
     total = np.zeros((W.shape[0], W.shape[2]))
     for i in _chunks(W):
         part = W[:, i]
-        if part.dtype.kind == "c":
-            total += np.einsum("pic,pic->pc", part.real, part.real, dtype=np.float64)
-            total += np.einsum("pic,pic->pc", part.imag, part.imag, dtype=np.float64)
-        else:
-            total += np.einsum("pic,pic->pc", part, part, dtype=np.float64)
+        total += np.einsum("pic,pic->pc", part.real, part.real, dtype=np.float64)
+        total += np.einsum("pic,pic->pc", part.imag, part.imag, dtype=np.float64)
     return np.sqrt(total.ravel())
 
 
@@ -143,16 +166,28 @@ def random(shape, rng, dtype):
 def orthonormalise(W, bases, rng, scale, threads, slack=1e-2, fill=True):
     """W = Q R in place of W: Q orthonormal; returns R.
 
-    By the scaled Gram matrix and its eigenvectors (SVQB; Stathopoulos and Wu, SIAM J. Sci. Comput. 23, 2002), repeated
-    until orthonormal.  W must come orthogonal to the bases up to rounding at `scale` (the norm of A).  Where it has
-    shrunk below slack * scale the result is orthogonalised against the bases once more; directions that are nothing
-    but rounding are replaced by random ones orthogonal to the bases, or by zeros (fill=False), which R ignores.
+    By Cholesky of the Gram matrix in C or, where W is nearly dependent or complex, by the scaled Gram matrix and its
+    eigenvectors (SVQB; Stathopoulos and Wu, SIAM J. Sci. Comput. 23, 2002), repeated until orthonormal.  W must come
+    orthogonal to the bases up to rounding at `scale` (the norm of A).  Where it has shrunk below slack * scale the
+    result is orthogonalised against the bases once more; directions that are nothing but rounding are replaced by
+    random ones orthogonal to the bases, or by zeros (fill=False), which R ignores.
     """
     eps = np.finfo(W.dtype).eps
     wide = np.complex128 if W.dtype.kind == "c" else np.float64
     w = W.shape[2]
     s = W.shape[0] * w
-    R = np.eye(s, dtype=wide)
+    if wide is np.float64:
+        R = np.empty((s, s))
+        lowest, team = 64 * s * eps * scale, _team(threads, W.size * s)
+        least = _core.panels_orthonormalise(W, lowest, R, team)
+        if least >= slack * scale or (least and not any(V.shape[0] for V in bases)):
+            return R
+        if least:
+            project(bases, W, threads)
+            again = np.empty((s, s))
+            if _core.panels_orthonormalise(W, 0.5, again, team):
+                return again @ R
+    R = np.eye(s, dtype=wide) if wide is not np.float64 or not least else R
     for attempt in range(8):
         G = inner(W, W, threads).astype(wide)
         d = np.sqrt(np.abs(np.diag(G).real))

@@ -76,24 +76,23 @@ class SVDResult:
         return X if self._center is None else X + self._center[None, :]
 
 
-def turns(Vt):
-    """Factors that make the entry of largest magnitude (the first of equals) of every row real and positive."""
-    top = np.array([v[np.argmax(np.abs(v))] for v in Vt], Vt.dtype)
-    top[top == 0] = 1
-    return (np.abs(top) / top).astype(Vt.dtype)
+def turns(top):
+    """Factors that make these entries of V (one per column) real and positive once V is conjugated to V^H."""
+    top = np.where(top == 0, 1, top)
+    return top / np.abs(top)
 
 
-def square(op: Operator, V, k, scale, rng):
+def square(op: Operator, V, k, scale, rng, spare=None):
     """Triplets from panels V that span the right vectors: A V = U S exactly, by one pass.
 
-    Returns U, s, V as panels of the leading k (rounded up to whole panels), all orthonormal.
+    Returns U, s, V as panels of the leading k (rounded up to whole panels), all orthonormal.  spare: memory for U.
     """
     threads, c = op.threads, V.shape[2]
     straight = panels.symmetric(V, threads)
     if straight is None:
         panels.orthonormalise(V, [], rng, float(panels.norms(V).max()), threads)
         straight = (np.eye(V.shape[0] * c),) * 2
-    W = op.mul(V)
+    W = op.mul(V, panels.carve(spare, V.shape[0], op.shape[0], V.dtype)[0])
     # Ritz vectors have products that are nearly orthogonal: then one rotation orthonormalises and turns.
     whole = panels.symmetric(W, threads)
     if whole is None:
@@ -110,15 +109,13 @@ def recompute(op: Operator, U, s, V):
     """||A^H u - s v|| of triplets in panels, a few panels at a time, with an allowance for rounding."""
     k, c = s.shape[0], U.shape[2]
     eps = np.finfo(op.dtype).eps
-    out = np.zeros(U.shape[0] * c)
     weights = np.zeros(U.shape[0] * c)
     weights[:k] = s
+    out = np.zeros_like(weights)
     step = U.shape[0] if op.dear or op.dense else 1
+    Z = panels.empty(step, op.shape[1], op.dtype)
     for p in range(0, U.shape[0], step):
-        Z = op.tmul(np.ascontiguousarray(U[p : p + step]), passes=int(p == 0))
-        S = np.diag(weights[p * c : (p + step) * c])
-        for i in range(Z.shape[0]):
-            own = slice(i * c, (i + 1) * c)
-            panels.subtract(V[p + i : p + i + 1], S[own, own].astype(op.dtype), Z[i : i + 1], op.threads)
-        out[p * c : (p + step) * c] = panels.norms(Z)
+        part, own = slice(p, p + step), slice(p * c, (p + step) * c)
+        Z = op.tmul(U[part], Z, passes=int(p == 0))
+        out[own] = panels.residual(V[part], Z, weights[own], op.threads)
     return out[:k] + 4 * eps * (s[0] if k else 0)
