@@ -48,7 +48,7 @@ METHODS = {
     "ALPS, ERK": {"score": "alps", "budget": pr.erk},
 }
 ONE_OF_EACH = ("random", "magnitude", "magnitude, LAMP", "wanda", "magnitude + backsolve", "SparseGPT",
-               "SparseGPT, LAMP")
+               "SparseGPT, LAMP", "ALPS, LAMP")
 
 
 # ---------------------------------------------------------------- data and networks
