@@ -147,7 +147,7 @@ def nets(args):
         rows.setdefault("dense", [float(np.mean(net.predict(test, net.weights) == labels))] * len(args.levels))
         # The convnet's matrix 4,320 wide makes some cells dearer than what they tell: it gets one of each kind.
         todo = [m for m in METHODS if m not in rows and (title != "convnet" or m in ONE_OF_EACH)]
-        stats = calibrated(net, calibration[:2000]) if todo else None
+        stats = calibrated(net, calibration) if todo else None
         for method in todo:
             if time.perf_counter() - begin > args.seconds:
                 print("stopped for time: run again to go on")
