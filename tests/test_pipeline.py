@@ -11,7 +11,7 @@ import scipy.sparse as sp
 
 import sparsecore as sc
 from sparsecore import pipeline as pl
-from sparsecore.pipeline import readers
+from sparsecore.pipeline import linear, readers
 from sparsecore.pipeline.linear import Moments, encode_labels, ridge
 from sparsecore.pipeline.model import folds
 
@@ -164,6 +164,33 @@ def test_ridge_solves_its_normal_equations(rows, columns, make):
     coef, intercept = ridge(make(A), Y, 0.7, weight)
     residual = (Y - A @ coef.T - intercept) * weight[:, None]
     assert np.allclose(residual.sum(axis=0), 0, atol=1e-9) and np.allclose(A.T @ residual, 0.7 * coef.T, atol=1e-9)
+
+
+@pytest.mark.parametrize("make", [np.asarray, sp.csr_array], ids=["dense", "sparse"])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_large_ridge_problems_take_memory_of_their_entries(monkeypatch, make, weighted):
+    """100,000 reviews of 200,000 terms asked for a square matrix of 80 GB: conjugate gradients need none."""
+    rng = np.random.default_rng(0)
+    A = np.where(rng.random((300, 240)) < 0.1, rng.standard_normal((300, 240)) * 10.0 ** rng.integers(-2, 2, 240), 0)
+    Y, weight = rng.standard_normal((300, 3)), rng.integers(0, 3, 300).astype(float) if weighted else None
+    closed = linear.ridge_path(make(A), Y, [0.3, 3.0], weight)
+    monkeypatch.setattr(linear, "_CLOSED", 100)
+    monkeypatch.setattr(linear.Moments, "__init__", lambda *_: pytest.fail("a square matrix was made"))
+    found = linear.ridge_path(make(A), Y, [0.3, 3.0], weight)
+    for (coef, intercept), (expected, offset) in zip(found, closed):
+        assert np.allclose(coef, expected, atol=1e-5 * np.abs(expected).max())
+        assert np.allclose(intercept, offset, atol=1e-5 * np.abs(offset).max())
+    assert coef.shape == (3, 240) and coef.flags.c_contiguous
+
+
+def test_large_ridge_problems_have_the_same_bits_on_any_threads(monkeypatch):
+    monkeypatch.setattr(linear, "_CLOSED", 100)
+    X = sp.random_array((3000, 2500), density=0.02, rng=np.random.default_rng(1), format="csr")
+    Y, found = np.where(np.arange(3000) % 3 == 0, 1.0, -1.0)[:, None], set()
+    for threads in (1, 2, 3, 8):
+        with sc.threads(threads):
+            found.add(linear.ridge(X, Y, 0.3)[0].tobytes())
+    assert len(found) == 1
 
 
 def test_moments_have_the_same_bits_however_the_rows_are_cut(X):
