@@ -189,6 +189,16 @@ def test_evaluate_writes_a_report_by_class(tmp_path, table, fitted, capsys):
     assert ".md or .html" in failed(capsys, "evaluate", fitted, table, "--report", tmp_path / "r.txt")
 
 
+def test_batches_of_more_terms_than_memory_holds_are_refused(capsys, texts, tmp_path, monkeypatch):
+    """50,000 terms had taken 20 GB and the system had ended the process."""
+    from sparsecore.pipeline import outofcore
+
+    monkeypatch.setattr(outofcore, "_free_memory", lambda: 1 << 12)
+    err = failed(capsys, "fit", texts, "--text", "text", "--label", "kind", "--sparsity", "0.5", "-o", tmp_path / "m",
+                 "--batch-size", "100")
+    assert "--max-features" in err and "enough for 11" in err and not (tmp_path / "m").exists()
+
+
 @pytest.mark.parametrize("score", ["wanda", "obs", "random"])
 @pytest.mark.parametrize("more", [(), ("--batch-size", "100"), ("--shards", "2")])
 def test_every_score_works_in_every_way_to_fit(tmp_path, table, capsys, score, more):

@@ -175,6 +175,7 @@ def test_large_ridge_problems_take_memory_of_their_entries(monkeypatch, make, we
     Y, weight = rng.standard_normal((300, 3)), rng.integers(0, 3, 300).astype(float) if weighted else None
     closed = linear.ridge_path(make(A), Y, [0.3, 3.0], weight)
     monkeypatch.setattr(linear, "_CLOSED", 100)
+    monkeypatch.setattr(linear, "_TOLERANCE", 1e-8)
     monkeypatch.setattr(linear.Moments, "__init__", lambda *_: pytest.fail("a square matrix was made"))
     found = linear.ridge_path(make(A), Y, [0.3, 3.0], weight)
     for (coef, intercept), (expected, offset) in zip(found, closed):
@@ -231,6 +232,27 @@ def test_terms_are_counted_in_bounded_memory(monkeypatch):
     monkeypatch.setattr(features, "MOST_TERMS", 100)
     bounded = features.TextFeatures("t", ngrams=(1, 1), min_df=2).learn(batches)
     assert bounded.terms == whole.terms == ["common", "shared"] and np.array_equal(bounded.idf, whole.idf)
+
+
+def test_text_is_counted_in_parts_as_in_one_go(monkeypatch):
+    """Terms that occur in one part only, rows and whole parts without words, and the limit on rare terms."""
+    from sparsecore.pipeline import features
+
+    rng = np.random.default_rng(0)
+    rows = [" ".join(f"w{i}" for i in rng.integers(0, 60, rng.integers(0, 6))) for _ in range(200)]
+    rows[20:40] = ["", "-"] * 10
+    batch, found = {"t": np.array(rows, dtype=object)}, []
+    for part in (1000, 10, 7):
+        monkeypatch.setattr(features, "PART_ROWS", part)
+        spec = features.TextFeatures("t", min_df=3)
+        counts = spec.count(batch, partial(readers.ordered_map, workers=2, ahead=1))
+        known, chosen = spec.fitted(counts)
+        assert np.bincount(counts.indices).min() >= 3 and counts.has_canonical_format
+        assert np.array_equal(known.transform(batch).toarray(), known.weigh(counts[:, chosen]).toarray())
+        found.append((spec.terms, counts.toarray().tobytes()))
+    assert found[0] == found[1] == found[2]
+    with pytest.raises(ValueError, match="has no words"):
+        features.TextFeatures("t").count({"t": np.array(["", "-"], dtype=object)})
 
 
 def test_processes_map_in_order():

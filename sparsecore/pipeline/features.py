@@ -11,10 +11,12 @@ from collections import Counter
 import numpy as np
 import scipy.sparse as sp
 
+from .. import ops
 from .scale import ColumnStatistics, unit_length
 
 __all__ = ["TableFeatures", "TextFeatures", "features_from"]
 
+PART_ROWS = 8192  # rows of text that are counted at once
 MOST_TERMS = 1 << 20  # remembered while terms are counted: about 200 MB
 TOKENS = r"(?u)\b\w+\b|[!?]"  # one-letter words, ! and ? carry sentiment
 
@@ -73,20 +75,43 @@ class TextFeatures:
             found.update(set(analyse(text)))
         return found, len(batch[self.column])
 
-    def count(self, batch):
-        """CSR (rows, terms) of term counts, over the known terms, or else all that occur (which are remembered)."""
+    def count(self, batch, apply=map):
+        """CSR (rows, terms) of term counts, over the known terms, or else those of min_df rows (which are remembered).
+
+        apply: as in `learn`; it gets the rows in parts of PART_ROWS.
+        """
+        texts = batch[self.column]
+        parts = ({self.column: texts[i : i + PART_ROWS]} for i in range(0, max(1, len(texts)), PART_ROWS))
+        if self.terms is not None:
+            return _joined(list(apply(self._count_known, parts)))
+        found = list(apply(self._count_new, parts))
+        terms = sorted(set().union(*(own for own, _ in found)))
+        if not terms:
+            raise ValueError(f"column {self.column!r} has no words")
+        place, counts = {term: i for i, term in enumerate(terms)}, []
+        while found:  # a part's terms are sorted as all are: so stay its rows
+            own, part = found.pop(0)
+            columns = np.fromiter((place[term] for term in own), part.indices.dtype, len(own))
+            counts.append(sp.csr_array((part.data, columns[part.indices], part.indptr),
+                                       shape=(part.shape[0], len(terms))))
+        counts = _joined(counts)
+        chosen = np.flatnonzero(np.bincount(counts.indices, minlength=len(terms)) >= self.min_df)
+        if 0 < chosen.size < len(terms):  # a term too rare in all rows is too rare in any part of them
+            terms, counts = [terms[i] for i in chosen], ops.take_cols(counts, chosen)
+        self.terms = terms
+        return counts
+
+    def _count_known(self, batch):
+        return _numbers(self._counter().transform(batch[self.column]))
+
+    def _count_new(self, batch):
+        """(the terms of these rows, sorted; their counts)."""
         counter = self._counter()
-        if self.terms is None:
-            try:
-                counts = counter.fit_transform(batch[self.column])
-            except ValueError as error:  # scikit-learn: empty vocabulary
-                raise ValueError(f"column {self.column!r} has no words") from error
-            self.terms = counter.get_feature_names_out().tolist()
-        else:
-            counts = counter.transform(batch[self.column])
-        X = sp.csr_array(counts, dtype=np.float64)
-        X.sort_indices()
-        return X
+        try:
+            counts = counter.fit_transform(batch[self.column])
+        except ValueError:  # scikit-learn: empty vocabulary
+            return [], sp.csr_array((len(batch[self.column]), 0), dtype=np.float64)
+        return counter.get_feature_names_out().tolist(), _numbers(counts)
 
     def fitted(self, counts):
         """(features learned from these rows of counts, the columns of counts they use)."""
@@ -98,9 +123,9 @@ class TextFeatures:
         data = (1 + np.log(counts.data)) * self.idf[counts.indices]
         return unit_length(sp.csr_array((data, counts.indices, counts.indptr), shape=counts.shape))
 
-    def transform(self, batch):
+    def transform(self, batch, apply=map):
         """CSR (rows, terms) of TF-IDF."""
-        return self.weigh(self.count(batch))
+        return self.weigh(self.count(batch, apply))
 
     def keep(self, chosen):
         """The same, for the features `chosen` only; rows then have length 1 over those."""
@@ -142,6 +167,16 @@ class TextFeatures:
         return CountVectorizer(token_pattern=TOKENS, ngram_range=self.ngrams, vocabulary=known)
 
 
+def _numbers(counts):
+    X = sp.csr_array(counts, dtype=np.float64)
+    X.sort_indices()
+    return X
+
+
+def _joined(parts):
+    return parts[0] if len(parts) == 1 else ops.vstack(parts)
+
+
 class TableFeatures:
     """Numeric columns divided by their largest magnitude ('maxabs') or standard deviation ('std'), or as they are."""
 
@@ -171,7 +206,7 @@ class TableFeatures:
             statistics.add(rows)
         return self._learned(statistics)
 
-    def count(self, batch):
+    def count(self, batch, apply=map):
         """The columns side by side, as they are."""
         return np.column_stack([np.asarray(batch[c], np.float64) for c in self.columns])
 
@@ -181,7 +216,7 @@ class TableFeatures:
     def weigh(self, rows):
         return rows / self.divisor
 
-    def transform(self, batch):
+    def transform(self, batch, apply=map):
         return self.weigh(self.count(batch))
 
     def keep(self, chosen):

@@ -12,7 +12,7 @@ from .. import pruning as pr
 from .features import TableFeatures, TextFeatures
 from .linear import AGAIN, CHOICE, input_stats, prune_linear
 from .model import CondensedModel, accuracy, cross_validate, mass, train
-from .outofcore import HELD_OUT, fit_batches
+from .outofcore import HELD_OUT, ahead, fit_batches
 from .readers import DataError, read_columns, table_batches
 from .shards import Linear, fit_shards, merge
 
@@ -84,7 +84,7 @@ def fit(path, options, *, test=None, progress=lambda items, **_: iter(items)):
     data = read(path, spec, options)
     y = np.array(data[options.label], dtype=object)
     classes = _classes(path, y, options, test)
-    raw = spec.count(data)
+    raw = spec.count(data, ahead(path, spec, options))
     if test is None:
         found = cross_validate(raw, y, spec, folds_count=options.folds, seed=options.seed,
                                progress=lambda items: progress(items, desc="cross-validation", unit="fold"),
@@ -94,7 +94,7 @@ def fit(path, options, *, test=None, progress=lambda items, **_: iter(items)):
     dense, model = train(X, y, classes, features, **options.training())
     if test is not None:
         data = read(test, spec, options)
-        X, y = features.transform(data), np.array(data[options.label], dtype=object)
+        X, y = features.transform(data, ahead(test, spec, options)), np.array(data[options.label], dtype=object)
         found = [{"dense": accuracy(dense, X, y, features), "pruned": accuracy(model, X, y, features)}]
     return model, _facts(path, test, options, raw.shape[0], classes, dense, model, found)
 
@@ -103,7 +103,7 @@ def _fit_shards(path, options, spec, test, progress):
     """One sub-model per part of the rows, merged by their mean, pruned, solved again part by part, merged again."""
     data = read(path, spec, options)
     y = np.array(data[options.label], dtype=object)
-    raw = spec.count(data)
+    raw = spec.count(data, ahead(path, spec, options))
     held = np.zeros(len(y), bool)
     held[::HELD_OUT] = test is None
     classes = _classes(path, y, replace(options, folds=1), path)
@@ -129,7 +129,8 @@ def _fit_shards(path, options, spec, test, progress):
     model = CondensedModel(features.keep(own), coef, again.intercept_, again.classes_)
     if test is not None:
         data = read(test, spec, options)
-        X_test, y_test = features.transform(data), np.array(data[options.label], dtype=object)
+        X_test = features.transform(data, ahead(test, spec, options))
+        y_test = np.array(data[options.label], dtype=object)
     else:
         X_test, y_test = X[held], y[held]
     scores = [{"dense": accuracy(dense, X_test, y_test, features), "pruned": accuracy(model, X_test, y_test, features)}]

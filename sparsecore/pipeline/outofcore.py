@@ -14,15 +14,17 @@ from __future__ import annotations
 
 import os
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import scipy.sparse as sp
 
+from .._threads import get_num_threads
 from .linear import AGAIN, CHOICE, Moments, encode_labels, input_stats, pick_labels, prune_linear
 from .model import CondensedModel
 from .readers import DataError, ordered_map, table_batches
 
-__all__ = ["fit_batches"]
+__all__ = ["ahead", "fit_batches"]
 
 HELD_OUT = 10  # every tenth row measures accuracy
 TEXT_ROWS = 4096  # rows of text at a time while terms are counted: what is forgotten must not depend on the batches
@@ -33,6 +35,7 @@ def fit_batches(path, options, spec, *, test=None, progress=lambda items, **_: i
     """(dense model, condensed model, accuracies [{"dense", "pruned"}], rows) of the table `path`."""
     run = _Run(path, options, progress)
     features, classes, rows = run.learn(spec)
+    _check_memory(features)
     moments = run.moments(features, classes, test is None)
     parts = tuple(moments)
     dense, masks = {}, {}
@@ -49,6 +52,40 @@ def fit_batches(path, options, spec, *, test=None, progress=lambda items, **_: i
     return dense["all"], pruned["all"], [run.accuracies(dense[measured], pruned[measured], test)], rows
 
 
+def _check_memory(features):
+    """Refuse before the system ends the process: moments of all rows, of those held out, of the rest, and a block's."""
+    free = _free_memory()
+    need = 4 * 8 * features.size**2
+    if free is not None and need > free:
+        most, what = int((free / 32) ** 0.5), "terms" if features.kind == "text" else "columns"
+        raise MemoryError(f"sums of products of {features.size:,} {what} need {need / 1e9:.1f} GB and {free / 1e9:.1f} "
+                          f"GB are free, enough for {most:,} (--max-features limits terms); without --batch-size no "
+                          "such sums are made")
+
+
+def _free_memory():
+    """Bytes that the system, or this control group, can still give; None where it does not tell."""
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+        free = next(int(line.split()[1]) << 10 for line in lines if line.startswith("MemAvailable"))
+    except (OSError, StopIteration):
+        return None
+    try:
+        group = Path("/sys/fs/cgroup")
+        stat = dict(line.split() for line in (group / "memory.stat").read_text().splitlines())
+        return min(free, int((group / "memory.max").read_text()) - int(stat["anon"]))  # the rest is mostly cache
+    except (OSError, ValueError, KeyError):  # no such group, or "max"
+        return free
+
+
+def ahead(path, features, options):
+    """A map, in order, that runs ahead of what takes its results: by processes where text of a large table is split."""
+    workers = options.workers or get_num_threads()
+    size = os.path.getsize(path) * (3 if str(path).endswith(".gz") else 1)
+    return partial(ordered_map, workers=workers, ahead=options.prefetch,
+                   processes=features.kind == "text" and workers > 1 and size >= TEXT_BYTES)
+
+
 class _Run:
     """One table, read again and again."""
 
@@ -63,15 +100,6 @@ class _Run:
                               workers=options.workers)
         return self.progress(found, desc=what, unit="batch")
 
-    def ahead(self, features, path=None):
-        """A map, in order, that runs ahead of the reader."""
-        from .._threads import get_num_threads
-
-        workers, path = self.options.workers or get_num_threads(), path or self.path
-        size = os.path.getsize(path) * (3 if str(path).endswith(".gz") else 1)
-        return partial(ordered_map, workers=workers, ahead=self.options.prefetch,
-                       processes=features.kind == "text" and workers > 1 and size >= TEXT_BYTES)
-
     def learn(self, spec):
         classes, rows = set(), 0
 
@@ -82,14 +110,14 @@ class _Run:
                 rows += len(batch[self.options.label])
                 yield batch
 
-        features = spec.learn(seen(), self.ahead(spec))
+        features = spec.learn(seen(), ahead(self.path, spec, self.options))
         if len(classes) < 2:
             raise DataError(f"{self.path}: the label {self.options.label!r} has one value only")
         return features, np.array(sorted(classes), dtype=object), rows
 
     def rows(self, features, what, path=None, only_held=False):
         """(X, labels, which of the rows are held out), vectorised ahead; only_held: no others."""
-        yield from self.ahead(features, path)(partial(_vectorised, features, self.options.label),
+        yield from ahead(path or self.path, features, self.options)(partial(_vectorised, features, self.options.label),
                                               _numbered(self.batches(features, what, path), only_held))
 
     def moments(self, features, classes, hold_out):

@@ -14,6 +14,7 @@ import copy
 import numpy as np
 import scipy.sparse as sp
 
+from .. import ops
 from .batches import as_rows, is_stream, like, rebatched, twice
 
 __all__ = ["ColumnStatistics", "scale"]
@@ -142,9 +143,8 @@ def by_columns(X, factor, divisor=None):
 def unit_length(X):
     """Rows divided by their Euclidean length; rows of zeros stay."""
     if sp.issparse(X):
-        row = np.repeat(np.arange(X.shape[0]), np.diff(X.indptr))
-        length = np.sqrt(np.bincount(row, np.asarray(X.data, np.float64) ** 2, minlength=X.shape[0]))
-        length[length == 0] = 1
-        return sp.csr_array((X.data / length[row], X.indices.copy(), X.indptr.copy()), shape=X.shape)
+        X = sp.csr_array(X, dtype=np.float64)
+        length = ops.norm(X, axis=1)
+        return ops.diag_scale(X, left=1 / np.where(length > 0, length, 1))
     length = np.sqrt((np.asarray(X, np.float64) ** 2).sum(axis=1, keepdims=True))
     return X / np.where(length > 0, length, 1)
