@@ -24,6 +24,12 @@ struct job {
     int64_t outputs, n;         /* of columns: so many, each n long */
 };
 
+/* Rows r0..r1, and where `canonical` asks for it their order. */
+static int check(struct job *j, int64_t r0, int64_t r1)
+{
+    return j->canonical ? sc_check_order(j->A, r0, r1, j->canonical) : sc_check_rows(j->A, r0, r1);
+}
+
 static void reduce_rows(struct job *j, const sc_csr *A, int64_t r0, int64_t r1, void *y)
 {
     sc_kernels()->reduce->rows[j->what][A->val][A->idx](A, r0, r1, j->mean, y);
@@ -35,7 +41,7 @@ static void row_part(void *job, int64_t k, int thread)
     (void)thread;
     for (int64_t r = sc_cut(j->A, k, j->parts), r1 = sc_cut(j->A, k + 1, j->parts), next; r < r1; r = next) {
         next = sc_panel_end(j->A, r, r1);
-        int found = sc_check_order(j->A, r, next, j->canonical);
+        int found = check(j, r, next);
         if (found == SC_OK) reduce_rows(j, j->A, r, next, j->y);
         sc_report(&j->status, found);
     }
@@ -58,7 +64,7 @@ static void column_part(void *job, int64_t k, int thread)
     memset(P, 0, (size_t)j->n * sizeof *P);
     for (int64_t i = k * j->parts / j->outputs; i < (k + 1) * j->parts / j->outputs; i++) {
         int64_t r0 = sc_cut(A, i, j->parts), r1 = sc_cut(A, i + 1, j->parts);
-        int found = sc_check_order(A, r0, r1, j->canonical);
+        int found = check(j, r0, r1);
         if (found == SC_OK) sc_kernels()->reduce->columns[j->what][A->val][A->idx](A, r0, r1, j->mean, P);
         sc_report(&j->status, found);
     }
@@ -99,7 +105,7 @@ static void all_part(void *job, int64_t k, int thread)
     struct job *j = job;
     const sc_csr *A = j->A;
     int64_t r0 = sc_cut(A, k, j->parts), r1 = sc_cut(A, k + 1, j->parts);
-    int found = sc_check_order(A, r0, r1, j->canonical);
+    int found = check(j, r0, r1);
     (void)thread;
     if (found == SC_OK) {
         int64_t wide[2] = {sc_ptr(A, r0), sc_ptr(A, r1)};
@@ -130,7 +136,7 @@ int sc_reduce(const sc_csr *A, enum sc_reduce what, enum sc_axis axis, const voi
 {
     struct job j = {.A = A, .what = what, .mean = mean, .y = y, .canonical = canonical,
                     .words = what == SC_SUM && is_complex(A->val) ? 2 : 1};
-    *canonical = 1;
+    if (canonical) *canonical = 1;
     if (axis == SC_OVER_COLUMNS) return per_row(&j, threads);
     if (axis == SC_OVER_ROWS) return per_column(&j, threads);
     return everything(&j, threads);

@@ -7,10 +7,14 @@
 #ifndef _WIN32
 #include <sched.h>
 #endif
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
 
 #define BUFFERS 16                    /* results that a thread keeps at most: what it computes in a time slice */
 #define SCRATCH ((int64_t)8 << 20)    /* bytes for them, if results are not large themselves */
 #define PAGE ((size_t)2 << 20)
+#define STREAM ((size_t)16 << 20)     /* bytes of an array from which on its lines will not stay in cache anyway */
 
 int sc_sequence_open(struct sc_sequence *S, int64_t parts, int64_t room)
 {
@@ -33,6 +37,23 @@ void sc_sequence_close(struct sc_sequence *S)
     sc_free(S->vals);
 }
 
+/* Copies past the caches what nobody reads soon: otherwise every line of the result is read before it is written, a
+ * fifth of the traffic of a sum (AVX2). */
+static void stream(char *to, const char *from, size_t n)
+{
+#ifdef __SSE2__
+    size_t head = (size_t)(-(uintptr_t)to & 63);
+    if (n > 256 + head) {
+        memcpy(to, from, head);
+        for (to += head, from += head, n -= head; n >= 64; to += 64, from += 64, n -= 64)
+            for (int i = 0; i < 4; i++)
+                _mm_stream_si128((__m128i *)to + i, _mm_loadu_si128((const __m128i *)from + i));
+        _mm_sfence();
+    }
+#endif
+    memcpy(to, from, n);
+}
+
 /* `n` entries to place `at` of one array.  Who reaches a new large page touches the next one: two threads that meet on
  * a page nobody touched would both clear it, one of them for nothing. */
 static void put(const struct sc_sequence *S, void *to, const void *from, int64_t at, int64_t n, size_t size)
@@ -40,7 +61,8 @@ static void put(const struct sc_sequence *S, void *to, const void *from, int64_t
     size_t begin = (size_t)at * size, end = begin + (size_t)n * size, ahead = (end / PAGE + 1) * PAGE;
     if (end / PAGE > begin / PAGE && ahead < (size_t)S->limit * size)
         __atomic_fetch_or((char *)to + ahead, 0, __ATOMIC_RELAXED);      /* another thread may have written there */
-    memcpy((char *)to + begin, from, end - begin);
+    if ((size_t)S->limit * size > STREAM) stream((char *)to + begin, from, end - begin);
+    else memcpy((char *)to + begin, from, end - begin);
 }
 
 static void yield(void)

@@ -161,7 +161,8 @@ int sc_scale(const sc_csr *A, const void *left, const void *right, void *out, in
 /* out[p] = data[p] * D[r, c] */
 int sc_times_dense(const sc_csr *A, const sc_dense *D, void *out, int *canonical, int threads);
 
-/* Sums of x, |x|, |x|^2, |x - mean|^2, 1, or the largest |x|, over the entries of rows, columns, or all.  In double. */
+/* Sums of x, |x|, |x|^2, |x - mean|^2, 1, or the largest |x|, over the entries of rows, columns, or all.  In double.
+ * canonical: NULL where repeated entries do not matter; the order of columns is not looked at then. */
 enum sc_reduce { SC_SUM, SC_ABS, SC_SQUARE, SC_DEVIATION, SC_COUNT, SC_ABSMAX, SC_NREDUCE };
 enum sc_axis { SC_OVER_COLUMNS, SC_OVER_ROWS, SC_OVER_ALL };     /* one result per row, per column, one */
 int sc_reduce(const sc_csr *A, enum sc_reduce what, enum sc_axis axis, const void *mean, void *y, int *canonical,

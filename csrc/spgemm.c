@@ -11,7 +11,7 @@
 #include "team.h"
 
 #define PART 32768                    /* products of a part */
-#define WAVE ((int64_t)1 << 23)       /* products between two looks at signals */
+#define WAVE ((int64_t)1 << 22)       /* products between two looks at signals */
 #define SORT 2048                     /* products of a row that is sorted rather than summed in place */
 
 struct job {

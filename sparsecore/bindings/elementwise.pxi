@@ -62,13 +62,13 @@ def times_dense(shape, indptr, indices, data, cnp.ndarray D, cnp.ndarray out_dat
     check_matrix(status, &A, threads)
     return bool(rising)
 
-def reduce(shape, indptr, indices, data, what, int axis, mean, cnp.ndarray y, int threads):
-    """y = a reduction of A, in double; True where A was canonical."""
+def reduce(shape, indptr, indices, data, what, int axis, mean, cnp.ndarray y, bint order, int threads):
+    """y = a reduction of A, in double; False where A is not canonical and `order` asks for it."""
     cdef sc_csr A
-    cdef int code = REDUCTIONS.index(what), status, rising
+    cdef int code = REDUCTIONS.index(what), status, rising = 1
     cdef const void *m = data_or_null(mean)
     csr_view(&A, shape, indptr, indices, data)
     with nogil:
-        status = sc_reduce(&A, code, axis, m, cnp.PyArray_DATA(y), &rising, threads)
+        status = sc_reduce(&A, code, axis, m, cnp.PyArray_DATA(y), &rising if order else NULL, threads)
     check_matrix(status, &A, threads)
     return bool(rising)

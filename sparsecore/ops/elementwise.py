@@ -236,10 +236,9 @@ def _reduce(R, what, axis, threads, mean=None, duplicates=False):
     if mean is not None:
         mean = np.ascontiguousarray(mean, np.complex128 if R.data.dtype.kind == "c" else np.float64)
     t = st._work(threads, R)
-    sound = _core.reduce(R.shape, R.indptr, R.indices, R.data, what, over, mean, y, t)
-    if not sound and not duplicates:
+    if not _core.reduce(R.shape, R.indptr, R.indices, R.data, what, over, mean, y, not duplicates, t):
         R = st.canonical(R, threads)
-        _core.reduce(R.shape, R.indptr, R.indices, R.data, what, over, mean, y, t)
+        _core.reduce(R.shape, R.indptr, R.indices, R.data, what, over, mean, y, False, t)
     return (y[0] if axis is None else y), R
 
 
