@@ -49,19 +49,26 @@ static struct block take_out(int i)
 
 static size_t *size_of(void *p) { return (size_t *)((char *)p - HEAD); }
 
-void *sc_keep_alloc(size_t bytes)
+/* A kept block for so many bytes, or none. */
+static void *take(size_t bytes)
 {
     int best = -1;
-    if (bytes > SIZE_MAX / 4) return NULL;
-    if (enter()) {
-        for (int i = 0; i < kept.n; i++) {      /* the smallest that does, at most a quarter larger */
-            size_t has = kept.block[i].bytes;
-            if (has >= bytes && has - bytes <= bytes / 4 && (best < 0 || has < kept.block[best].bytes)) best = i;
-        }
-        struct block b = best >= 0 ? take_out(best) : (struct block){0, 0};
-        leave();
-        if (best >= 0) return b.base + HEAD;
+    if (!enter()) return NULL;
+    /* The smallest that does, at most twice as large: what is not written stays the kernel's to take. */
+    for (int i = 0; i < kept.n; i++) {
+        size_t has = kept.block[i].bytes;
+        if (has >= bytes && has - bytes <= bytes && (best < 0 || has < kept.block[best].bytes)) best = i;
     }
+    char *base = best >= 0 ? take_out(best).base : NULL;
+    leave();
+    return base ? base + HEAD : NULL;
+}
+
+void *sc_keep_alloc(size_t bytes)
+{
+    if (bytes > SIZE_MAX / 4) return NULL;
+    void *p = take(bytes);
+    if (p) return p;
     char *base = sc_alloc((int64_t)bytes + HEAD, 1);
     if (!base) return NULL;
     sc_give(base);
@@ -109,6 +116,12 @@ void *sc_keep_resize(void *p, size_t bytes)
     if (!p) return sc_keep_alloc(bytes);
     if (bytes <= *size_of(p)) return p;
     if (bytes > SIZE_MAX / 4) return NULL;
+    void *q = *size_of(p) <= bytes / 2 ? take(bytes) : NULL;      /* or copying would cost as much as fresh pages */
+    if (q) {
+        memcpy(q, p, *size_of(p));
+        sc_keep_free(p);
+        return q;
+    }
     char *base = sc_resize((char *)p - HEAD, (int64_t)bytes + HEAD, 1);
     if (!base) return NULL;
     *(size_t *)base = bytes;

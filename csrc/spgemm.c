@@ -203,9 +203,10 @@ static int multiply(struct job *j)
     j->parts = (sc_csr){.rows = A->rows, .nnz = j->work[A->rows], .indptr = j->work, .idx = SC_P64I32};
     j->n_parts = sc_parts(&j->parts, PART);
     int status = take_scratch(j, longest);
+    /* The first wave is short: it tells how long the result will be. */
     int64_t step = SC_MAX(1, WAVE / PART);
-    for (int64_t k = 0; k < j->n_parts && status == SC_OK; k += step) {
-        int64_t next = SC_MIN(k + step, j->n_parts);
+    for (int64_t k = 0, next; k < j->n_parts && status == SC_OK; k = next) {
+        next = SC_MIN(k ? k + step : SC_MAX(1, step / 16), j->n_parts);
         status = grow(j, sc_cut(&j->parts, k, j->n_parts), sc_cut(&j->parts, next, j->n_parts));
         if (status != SC_OK) break;
         status = sc_sequence_run(&j->out, k, next, part, j);

@@ -8,6 +8,7 @@
 #define _GNU_SOURCE
 #include "team.h"
 
+#include "driver.h"
 #include "sparsecore.h"
 
 #if defined(_OPENMP) && !defined(_WIN32)
@@ -178,3 +179,26 @@ void sc_team(int64_t parts, int64_t chunk, int threads, sc_part_fn *part, void *
     for (int64_t k = 0; k < parts; k++) part(job, k, sc_thread());
 }
 #endif
+
+struct wave {
+    sc_part_fn *part;
+    void *job;
+    int64_t first;
+};
+
+static void of_wave(void *wave, int64_t k, int thread)
+{
+    const struct wave *w = wave;
+    w->part(w->job, w->first + k, thread);
+}
+
+int sc_team_waves(int64_t parts, int64_t wave, int threads, sc_part_fn *part, void *job)
+{
+    struct wave w = {part, job, 0};
+    for (; w.first < parts; w.first += wave) {
+        int64_t n = parts - w.first < wave ? parts - w.first : wave;
+        if (w.first && sc_poll() != SC_OK) return SC_INTERRUPTED;
+        sc_team(n, n / (8 * threads) + 1, threads, of_wave, &w);
+    }
+    return SC_OK;
+}

@@ -18,4 +18,7 @@ static inline int sc_thread(void) { return 0; }
 typedef void sc_part_fn(void *job, int64_t part, int thread);
 void sc_team(int64_t parts, int64_t chunk, int threads, sc_part_fn *part, void *job);
 
+/* The same in waves of so many parts, with a look at signals between two: SC_OK or SC_INTERRUPTED. */
+int sc_team_waves(int64_t parts, int64_t wave, int threads, sc_part_fn *part, void *job);
+
 #endif

@@ -63,8 +63,8 @@ int sc_check(const sc_csr *A, int threads, int *canonical)
     struct check c = {A, sc_parts(A, SC_PANEL), canonical, SC_OK};
     *canonical = 1;
     if (sc_ptr(A, 0) != 0 || sc_ptr(A, A->rows) != A->nnz) return SC_BAD_INDPTR;
-    sc_team(c.parts, c.parts / (8 * threads) + 1, threads, check_part, &c);
-    return c.status;
+    int status = sc_team_waves(c.parts, 4096, threads, check_part, &c);
+    return status == SC_OK ? c.status : status;
 }
 
 struct narrow {

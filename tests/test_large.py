@@ -5,7 +5,9 @@ import threading
 
 import numpy as np
 import pytest
+import scipy.sparse as sp
 
+import sparsecore as sc
 from sparsecore import _core
 from sparsecore.ops import large
 
@@ -32,6 +34,19 @@ def test_an_array_shrinks_in_place_and_grows_with_its_values():
     assert a.ctypes.data == place and (a == np.arange(1000)).all()
     a.resize(1 << 22, refcheck=False)
     assert (a[:1000] == np.arange(1000)).all() and not a[1 << 20 :].any()
+
+
+def test_products_of_sparse_matrices_take_over_kept_memory(rng):
+    A = sp.random_array((40_000, 40_000), density=6 / 40_000, format="csr", rng=rng)
+    first = sc.matmul(A, A)
+    assert first.data.flags.owndata and first.indices.flags.owndata
+    places = set()
+    for _ in range(6):
+        again = sc.matmul(A, A)
+        assert not np.shares_memory(first.data, again.data) and (again.data == first.data).all()
+        places.add(again.data.ctypes.data)
+        del again
+    assert len(places) < 6
 
 
 def test_small_and_absurd_sizes():

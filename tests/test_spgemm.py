@@ -49,13 +49,16 @@ def test_product_has_scipys_bits(rng, fmt, dtype, index, shape):
 
 
 @pytest.mark.parametrize("dtype", TYPES)
-@pytest.mark.parametrize("make", ["short rows far apart", "long rows far apart", "band", "dense rows", "one per row"])
+@pytest.mark.parametrize("make", ["short rows far apart", "long rows far apart", "long rows very far apart", "band",
+                                  "dense rows", "one per row"])
 def test_every_class_of_rows(rng, dtype, make):
-    n = 20_000
+    n = 200_000 if make == "long rows very far apart" else 20_000
     if make == "short rows far apart":
         A = sp.random_array((n, n), density=6 / n, format="csr", rng=rng)
     elif make == "long rows far apart":
         A = sp.random_array((30, n), density=700 / n, format="csr", rng=rng)
+    elif make == "long rows very far apart":
+        A = sp.random_array((10, n), density=900 / n, format="csr", rng=rng)
     elif make == "band":
         A = sp.diags_array([1.0, 2, 3, 4, 5], offsets=[-70, -1, 0, 1, 70], shape=(n, n)).tocsr()
     elif make == "dense rows":

@@ -114,9 +114,12 @@ def take_cols(shape, indptr, indices, data, cnp.ndarray first, cnp.ndarray to, o
               int threads):
     cdef sc_csr A
     cdef sc_out out = out_view(out_indptr, out_indices, out_data)
+    cdef int status
     csr_view(&A, shape, indptr, indices, data)
     with nogil:
-        sc_take_cols(&A, <const int64_t *>cnp.PyArray_DATA(first), <const int64_t *>cnp.PyArray_DATA(to), &out, threads)
+        status = sc_take_cols(&A, <const int64_t *>cnp.PyArray_DATA(first), <const int64_t *>cnp.PyArray_DATA(to), &out,
+                              threads)
+    check(status)
 
 def append_rows(shape, indptr, indices, data, rows, int64_t shift, cnp.ndarray next, out_indices, out_data, int threads):
     """Rows `rows` (all where None), columns moved by `shift`, to the places `next` of out."""

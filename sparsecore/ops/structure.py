@@ -371,8 +371,9 @@ def _movable(R, n):
     """Values to move, an array for n of them, and what becomes of it."""
     data = bits(R.data)
     if data is not None:
-        return data, np.empty(n, R.data.dtype), lambda out: out
-    return np.arange(R.data.shape[0], dtype=np.int64).view(np.float64), np.empty(n, np.int64), lambda out: R.data[out]
+        return data, large.empty(n, R.data.dtype), lambda out: out
+    numbers = np.arange(R.data.shape[0], dtype=np.int64).view(np.float64)
+    return numbers, large.empty(n, np.int64), lambda out: R.data[out]
 
 
 def _take_major(R, which, threads):
@@ -384,7 +385,7 @@ def _take_major(R, which, threads):
     np.cumsum(lengths, out=indptr[1:])
     index = index_type(len(which), R.shape[1], total)
     R = narrow(R, threads, index)
-    indices, (data, out, back) = np.empty(total, index), _movable(R, total)
+    indices, (data, out, back) = large.empty(total, index), _movable(R, total)
     _core.append_rows(R.shape, R.indptr, R.indices, data, which, 0, indptr[:-1].copy(), indices, bits(out),
                       _threads.resolve(threads, total + len(which)))
     return _settled(R._replace(shape=(len(which), R.shape[1]), indptr=indptr.astype(index, copy=False),
@@ -418,7 +419,8 @@ def _take_minor(R, which, threads):
     total = int(counts[-1])
     index = index_type(R.shape[0], len(which), total)
     R = narrow(R, threads, index)
-    indptr, indices, (data, out, back) = counts.astype(index, copy=False), np.empty(total, index), _movable(R, total)
+    indptr, (data, out, back) = counts.astype(index, copy=False), _movable(R, total)
+    indices = large.empty(total, index)
     _core.take_cols(R.shape, R.indptr, R.indices, data, first, places, indptr, indices, bits(out), t)
     return _settled(R._replace(shape=(R.shape[0], len(which)), indptr=indptr, indices=indices, data=back(out)), threads)
 
@@ -477,7 +479,7 @@ def _concatenate(views, dtype, threads):
     nnz = sum(R.indices.shape[0] for R in views)
     rows = sum(R.shape[0] for R in views)
     index = index_type(rows, views[0].shape[1], nnz)
-    indptr, indices, data = np.zeros(rows + 1, index), np.empty(nnz, index), np.empty(nnz, dtype)
+    indptr, indices, data = np.zeros(rows + 1, index), large.empty(nnz, index), large.empty(nnz, dtype)
     r = p = 0
     for R in views:
         m, n = R.shape[0], R.indices.shape[0]
@@ -502,7 +504,7 @@ def _interleave(views, dtype, threads):
         ends = np.cumsum([R.data.shape[0] for R in views])
         moved = [np.arange(e - R.data.shape[0], e, dtype=np.int64).view(np.float64)
                  for e, R in zip(ends, views, strict=True)]
-    indices, out = np.empty(nnz, index), np.empty(nnz, np.int64 if numbers else dtype)
+    indices, out = large.empty(nnz, index), large.empty(nnz, np.int64 if numbers else dtype)
     for R, data in zip(views, moved, strict=True):
         _core.append_rows(R.shape, R.indptr, R.indices, data, None, shift, place, indices, bits(out), _work(threads, R))
         shift += R.shape[1]
