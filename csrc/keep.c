@@ -81,7 +81,9 @@ void sc_keep_free(void *p)
     if (!p) return;
     struct block b = {(char *)p - HEAD, *size_of(p)}, out[KEPT_BLOCKS];
     size_t limit = most();
-    int n = 0, stays = b.bytes >= SC_KEEP_LEAST && b.bytes <= limit / 2 && enter();
+    /* realloc may have moved a grown block to where its lines do not begin: the next owner counts on that */
+    int aligned = ((uintptr_t)b.base & 63) == 0, n = 0;
+    int stays = aligned && b.bytes >= SC_KEEP_LEAST && b.bytes <= limit / 2 && enter();
     if (stays) {
         while (kept.n && (kept.n == KEPT_BLOCKS || kept.bytes + b.bytes > limit)) out[n++] = take_out(0);
 #if defined(__linux__) && defined(MADV_FREE)
@@ -116,8 +118,9 @@ void *sc_keep_resize(void *p, size_t bytes)
     if (!p) return sc_keep_alloc(bytes);
     if (bytes <= *size_of(p)) return p;
     if (bytes > SIZE_MAX / 4) return NULL;
-    void *q = *size_of(p) <= bytes / 2 ? take(bytes) : NULL;      /* or copying would cost as much as fresh pages */
-    if (q) {
+    if (*size_of(p) <= bytes / 2) {         /* little to copy, and a kept block may be there */
+        void *q = sc_keep_alloc(bytes);
+        if (!q) return NULL;
         memcpy(q, p, *size_of(p));
         sc_keep_free(p);
         return q;

@@ -36,6 +36,18 @@ def test_an_array_shrinks_in_place_and_grows_with_its_values():
     assert (a[:1000] == np.arange(1000)).all() and not a[1 << 20 :].any()
 
 
+def test_a_block_that_moved_when_it_grew_is_handed_on_only_if_lines_begin_where_it_does():
+    # Streamed stores of a transposition faulted in such a block.
+    np.empty(31 << 20, np.uint8)        # given back: malloc takes blocks up to this size from its heap now
+    for n in range(1 << 20, 12 << 20, 500_001):
+        a = large.empty(n, np.uint8)
+        behind = np.empty(n // 2 + 16, np.uint8)
+        a.resize(n + n // 4, refcheck=False)
+        del a
+        assert large.empty(n + n // 5, np.uint8).ctypes.data % 64 == 0
+        del behind
+
+
 def test_products_of_sparse_matrices_take_over_kept_memory(rng):
     A = sp.random_array((40_000, 40_000), density=6 / 40_000, format="csr", rng=rng)
     first = sc.matmul(A, A)
