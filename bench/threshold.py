@@ -50,7 +50,7 @@ def same_mask_of(W):
         if a.dtype != bool or b.dtype != bool or a.shape != b.shape or a.sum() != b.sum():
             return False
         rows, _ = differ = np.nonzero(a != b)
-        ties = np.abs(W[differ].astype(np.float64))
+        ties = np.abs(W[differ]).astype(np.float64)
         same = ties == ties[np.searchsorted(rows, rows)] if ties.size else ties
         return bool(np.all(same))
     return agree
@@ -133,7 +133,7 @@ def cases(smoke=False, threads=2, wanted=everything):
 
     def kth(matrix, V, k, T=None):
         contenders = {"sparsecore": lambda: sc.kth_magnitude(V, k)}
-        if V.dtype.kind == "f":
+        if V.dtype.kind in "fc":
             contenders["numpy.partition"] = lambda: np.partition(np.abs(V).ravel(), V.size - k)[V.size - k]
         if T is not None:
             contenders["torch.kthvalue"] = lambda: torch_kth(T, k)
@@ -141,7 +141,7 @@ def cases(smoke=False, threads=2, wanted=everything):
 
     def mask(matrix, V, k, T=None):
         contenders = {"sparsecore": lambda: sc.topk_mask(V, k)}
-        if V.dtype.kind == "f":
+        if V.dtype.kind in "fc":
             contenders["numpy.argpartition"] = lambda: global_mask_numpy(V, k)
             contenders["numpy.partition"] = lambda: global_mask_partition(V, k)
         if T is not None:
@@ -155,7 +155,8 @@ def cases(smoke=False, threads=2, wanted=everything):
         yield case("top-k to CSR", of, {
             "sparsecore": lambda k=k_of: sc.topk(W, k),
             "numpy + scipy": lambda k=k_of: sp.csr_array(np.where(global_mask_partition(W, k), W, 0)),
-            "torch": lambda k=k_of: torch.where(T.abs() >= torch_kth(T, k), T, 0).to_sparse_csr()},
+            **({"torch": lambda k=k_of: torch.where(T.abs() >= torch_kth(T, k), T, 0).to_sparse_csr()}
+               if share == 10 else {})},
             2 * W.nbytes + ENTRY * k_of)
     yield case("top-k mask by row", name, {
         "sparsecore": lambda: sc.topk_mask(W, row, axis=1),
@@ -188,6 +189,12 @@ def cases(smoke=False, threads=2, wanted=everything):
         V = make()
         yield kth(matrix, V, k)
         yield mask(matrix, V, k)
+    if either(f"{name} complex64"):
+        V = np.empty(shape, np.complex64)
+        V.real, V.imag = W, W[::-1]
+        yield kth(f"{name} complex64", V, k)
+        yield mask(f"{name} complex64", V, k)
+        del V
     for kind in ("float64", "float16", "bfloat16"):
         dtype = np.dtype(kind) if kind != "bfloat16" else bfloat16_or_none()
         if dtype is None or (kind == "bfloat16" and not torch):      # no peer without torch
@@ -196,22 +203,33 @@ def cases(smoke=False, threads=2, wanted=everything):
             continue
         TV = T.to(getattr(torch, kind)) if torch else None
         V = W.astype(kind) if kind != "bfloat16" else TV.view(torch.int16).numpy().view(dtype)
-        yield kth(f"{name} {kind}", V, k, TV)
-        yield mask(f"{name} {kind}", V, k, TV)
+        # torch took 4 to 10 times as long as NumPy wherever both have the type: seconds for a round.
+        yield kth(f"{name} {kind}", V, k, TV if kind == "bfloat16" else None)
+        yield mask(f"{name} {kind}", V, k, TV if kind == "bfloat16" else None)
     if either("10^8 values"):
         large = rng.standard_normal((1, 10**5 if smoke else 10**8), np.float32)
         yield kth("10^8 values", large, large.size // KEEP)
         yield mask("10^8 values", large, large.size // KEEP)
-    if not any(wanted(f"{op} {kind} storage", name) for op in ("SpMV", "SpMM 32") for kind in ("2:4", "bitmask")):
-        return
+    square = "4096 x 4096"
+    if any(wanted(f"{op} {kind} storage", square) for op in ("SpMV", "SpMM 32") for kind in ("2:4", "bitmask")):
+        yield from storage(rng, (128, 352) if smoke else (4096, 4096), square, torch)
+
+
+def storage(rng, shape, name, torch):
+    """Products of half-dense storage read directly, against CSR and against the dense product."""
+    W = rng.standard_normal(shape, np.float32)
     multiply = rng.standard_normal((shape[1], 32), np.float32)
-    N = sc.NM.from_dense(W, keep=2, group=4)
-    half = N.tocsr()
-    B = sc.Bitmask.from_csr(half)
-    for n in (None, 32):
-        X = multiply[:, 0].copy() if n is None else multiply
-        op = "SpMV" if n is None else f"SpMM {n}"
-        for kind, S in (("2:4", N), ("bitmask", B)):
-            yield Case("threshold", f"{op} {kind} storage", name, {
-                "sparsecore": lambda S=S, X=X: sc.matmul(S, X),
-                "scipy": lambda X=X: half @ X}, bytes=S.nbytes)
+    for kind in ("2:4", "bitmask"):
+        S = sc.NM.from_dense(W, keep=2, group=4) if kind == "2:4" else sc.Bitmask.from_csr(sc.topk(W, W.size // 2))
+        A = S.tocsr()
+        D = A.toarray()
+        for n in (None, 32):
+            X = multiply[:, 0].copy() if n is None else multiply
+            contenders = {"sparsecore": lambda S=S, X=X: sc.matmul(S, X), "scipy": lambda A=A, X=X: A @ X,
+                          "dense numpy": lambda D=D, X=X: D @ X}
+            if torch:
+                TD, TX = torch.from_numpy(D), torch.from_numpy(X)
+                contenders["dense torch"] = lambda TD=TD, TX=TX: (TD @ TX).numpy()
+            contenders["sparsecore CSR"] = lambda A=A, X=X: sc.matmul(A, X)
+            yield Case("threshold", f"{'SpMV' if n is None else f'SpMM {n}'} {kind} storage", name, contenders,
+                       bytes=S.nbytes, flops=2.0 * S.nnz * (n or 1), gemm="gemm_f32", baselines=("sparsecore CSR",))
