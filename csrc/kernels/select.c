@@ -11,13 +11,6 @@ static inline uint64_t mix(uint64_t z)
     return z ^ (z >> 31);
 }
 
-/* A hint that the line at `ahead` bytes behind x will be read: 1 KB ahead, one read of 180 MB takes 7 to 15 % less time
- * than with the processor's own prefetching, on one core and on two (Zen 3). */
-static inline void ask_for(const void *x, uint64_t ahead)
-{
-    __builtin_prefetch((const void *)((uintptr_t)x + (uintptr_t)ahead), 0, 3);
-}
-
 #if SC_LEVEL >= 2
 /* 32 grades become codes: 1 where a grade is `above`, the largest, 0 where it is 0, else the grade + 1.  bins[code]
  * counts those; bins[1] is left to the caller, who gets the number of ones. */

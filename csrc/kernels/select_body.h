@@ -208,6 +208,7 @@ static int64_t SC_PASTE(at_least, KNAME)(const void *x_, int64_t n, uint64_t key
     lanes off = K(all)(SIGN_OFF), under = K(all)((uint64_t)key - 1), vtop = no_lanes();
     for (; key && i + 64 <= n; i += 64) {
         uint64_t word = 0;
+        for (size_t b = 0; b < 64 * sizeof(KEY); b += 64) ask_for(x + i, 1024 + b);
         for (int j = 0; j < 64; j += LANES) {
             lanes v = both(K(load)(x + i + j), off);
             vtop = K(higher)(vtop, v);
@@ -243,6 +244,7 @@ static void SC_PASTE(ranked, KNAME)(const void *x_, int64_t n, uint64_t key_, ui
     lanes off = K(all)(SIGN_OFF), vkey = K(all)(key);
     for (; i + 64 <= n; i += 64) {
         uint64_t g = 0, s = 0;
+        for (size_t b = 0; b < 64 * sizeof(KEY); b += 64) ask_for(x + i, 1024 + b);
         for (int j = 0; j < 64; j += LANES) {
             lanes v = both(K(load)(x + i + j), off);
             g |= (uint64_t)K(over)(v, vkey) << j;
