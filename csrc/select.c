@@ -18,8 +18,8 @@ int sc_key_width(enum sc_val val)
 {
     switch (val) {
     case SC_F16: case SC_BF16: return 0;
-    case SC_F32: return 1;
-    case SC_F64: return 2;
+    case SC_F32: case SC_C64: return 1;
+    case SC_F64: case SC_C128: return 2;
     default: return -1;
     }
 }
@@ -29,9 +29,38 @@ uint64_t sc_key_inf(enum sc_val val)
     switch (val) {
     case SC_F16: return 0x7c00;
     case SC_BF16: return 0x7f80;
-    case SC_F32: return 0x7f800000;
+    case SC_F32: case SC_C64: return 0x7f800000;
     default: return 0x7ff0000000000000;
     }
+}
+
+/* ---- moduli ------------------------------------------------------------------------------- */
+
+static void hypot_of(int wide, const void *z, int64_t n, void *moduli)
+{
+    for (int64_t i = 0; i < n; i++)
+        if (wide) ((double *)moduli)[i] = hypot(((const double *)z)[2 * i], ((const double *)z)[2 * i + 1]);
+        else ((float *)moduli)[i] = hypotf(((const float *)z)[2 * i], ((const float *)z)[2 * i + 1]);
+}
+
+static sc_modulus_fn *modulus = hypot_of;
+void sc_set_modulus(sc_modulus_fn *other) { modulus = other; }
+
+sc_panel sc_moduli_of(const sc_dense *W, const struct sc_part *q, char *pack)
+{
+    enum { RUN_BYTES = 8192 };
+    char run[RUN_BYTES];
+    int wide = W->val == SC_C128;
+    int64_t size = 8 << wide, n = q->c1 - q->c0, most = RUN_BYTES / size;
+    for (int64_t r = q->r0; r < q->r1; r++)
+        for (int64_t c = 0; c < n; c += most) {
+            const char *z = sc_at(W, r, q->c0 + c, (size_t)size);
+            int64_t m = SC_MIN(most, n - c);
+            for (int64_t i = 0; i < m && W->col_stride != 1; i++)
+                memcpy(run + i * size, z + i * W->col_stride * size, (size_t)size);
+            modulus(wide, W->col_stride == 1 ? z : run, m, pack + ((r - q->r0) * n + c) * size / 2);
+        }
+    return (sc_panel){pack, n * size / 2};
 }
 
 static uint64_t key_last(int width) { return width == 0 ? 0x7fff : width == 1 ? 0x7fffffff : 0x7fffffffffffffff; }
@@ -204,7 +233,7 @@ int sc_pieces_open(struct sc_pieces *p, const sc_dense *W, int64_t n, int any_or
         sc_dense *own = &p->W[p->n];
         *own = any_order ? flat(W[i]) : W[i];
         p->cuts[p->n] = sc_cuts_of(own, (size_t)2 << p->width, 1);
-        p->gather |= own->col_stride != 1 && own->cols > 1;
+        p->gather |= sc_is_complex(own->val) || (own->col_stride != 1 && own->cols > 1);
         p->first[p->n] = p->parts;
         p->begin[p->n] = p->values;
         p->parts += p->cuts[p->n].n;
@@ -266,7 +295,9 @@ struct pass {
 static sc_panel panel_of(const struct pass *pass, int slot, const struct sc_pieces *p, int64_t which,
                          const struct sc_part *q)
 {
-    return sc_panel_of(&p->W[which], (size_t)2 << p->width, q, pass->packs + (p->gather ? slot * SC_PACK_BYTES : 0));
+    const sc_dense *W = &p->W[which];
+    char *pack = pass->packs + (p->gather ? slot * SC_PACK_BYTES : 0);
+    return sc_is_complex(W->val) ? sc_moduli_of(W, q, pack) : sc_panel_of(W, (size_t)2 << p->width, q, pack);
 }
 
 static int bracket_part(void *self, int slot, const struct sc_pieces *p, int64_t which, const struct sc_part *q,
@@ -310,30 +341,29 @@ static int histogram_part(void *self, int slot, const struct sc_pieces *p, int64
 static int64_t take_sample(const struct sc_pieces *p, int64_t runs, char *out)
 {
     enum { AHEAD = 8 };
-    struct { const char *x; int64_t n, stride; } run[AHEAD];
+    struct { const sc_dense *W; struct sc_part q; } run[AHEAD];
     const struct sc_select_kernels *s = sc_kernels()->select;
-    size_t size = (size_t)2 << p->width;
-    int64_t m = 0, step = p->values / runs;
+    int64_t m = 0, step = p->values / runs, size = (int64_t)2 << p->width;
     for (int64_t i = 0; i < runs + AHEAD; i++) {
         int slot = i % AHEAD;
         if (i >= AHEAD) {
-            const char *x = run[slot].x;
-            int64_t n = run[slot].n, contiguous = run[slot].stride == 1;
-            if (contiguous) s->keys[p->width](x, n, out + (size_t)m * size);
-            for (int64_t j = 0; j < n && !contiguous; j++)
-                s->keys[p->width](x + j * run[slot].stride * (int64_t)size, 1, out + (size_t)(m + j) * size);
+            const sc_dense *W = run[slot].W;
+            char pack[16 * RUN];
+            sc_panel x = sc_is_complex(W->val) ? sc_moduli_of(W, &run[slot].q, pack)
+                                               : sc_panel_of(W, (size_t)size, &run[slot].q, pack);
+            int64_t n = run[slot].q.c1 - run[slot].q.c0;
+            s->keys[p->width](x.data, n, out + m * size);
             m += n;
         }
         if (i >= runs) continue;
         int64_t at = i * step + (int64_t)(((unsigned __int128)mix((uint64_t)i) * (uint64_t)step) >> 64), which, local;
         locate(p->begin, p->n, at, &which, &local);
-        const sc_dense *W = &p->W[which];
+        const sc_dense *W = run[slot].W = &p->W[which];
         int64_t r = local / W->cols, n = SC_MIN(RUN, W->cols), c = SC_MIN(local % W->cols, W->cols - n);
-        run[slot].x = sc_at(W, r, c, size);
-        run[slot].n = n;
-        run[slot].stride = W->col_stride;
-        __builtin_prefetch(run[slot].x);
-        __builtin_prefetch(run[slot].x + (n - 1) * W->col_stride * (int64_t)size);
+        run[slot].q = (struct sc_part){r, r + 1, c, c + n};
+        size_t stored = sc_val_size(W->val);
+        __builtin_prefetch(sc_at(W, r, c, stored));
+        __builtin_prefetch(sc_at(W, r, c + n - 1, stored));
     }
     return m;
 }

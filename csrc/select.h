@@ -54,9 +54,18 @@ static inline char *sc_at(const sc_dense *D, int64_t r, int64_t c, size_t size)
     return (char *)D->data + (r * D->row_stride + c * D->col_stride) * (int64_t)size;
 }
 
-/* Keys: 0, 1, 2 for 16, 32, 64 bits, -1 for types without; the key of infinity, above which there is only NaN. */
+/* Keys: 0, 1, 2 for 16, 32, 64 bits, those of a complex value are of its modulus; the key of infinity, above which there
+ * is only NaN. */
 int sc_key_width(enum sc_val val);
 uint64_t sc_key_inf(enum sc_val val);
+static inline int sc_is_complex(enum sc_val val) { return val == SC_C64 || val == SC_C128; }
+
+/* The moduli of n neighbours of single or double (wide) precision.  hypot, until another function is set: who compares
+ * with moduli of their own sets what makes them. */
+typedef void sc_modulus_fn(int wide, const void *z, int64_t n, void *moduli);
+void sc_set_modulus(sc_modulus_fn *modulus);
+/* The moduli of a part of a complex W, made in `pack`. */
+sc_panel sc_moduli_of(const sc_dense *W, const struct sc_part *q, char *pack);
 
 static inline uint64_t sc_key_at(int width, const void *keys, int64_t i)
 {
@@ -78,7 +87,7 @@ struct sc_pieces {
     sc_dense *W;
     struct sc_cuts *cuts;
     int64_t *first, *begin, n, parts, values;
-    int width, gather;      /* of keys; some array has no contiguous rows */
+    int width, gather;      /* of keys; some array has no contiguous rows of keys */
 };
 /* any_order: a contiguous array of whatever order becomes one long row.  To be closed in any case. */
 int sc_pieces_open(struct sc_pieces *p, const sc_dense *W, int64_t n, int any_order);

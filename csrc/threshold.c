@@ -45,6 +45,7 @@ struct job {
     const sc_dense *W;
     size_t size;
     int width, log_size;          /* of keys; of values */
+    int moduli;                   /* of which there are keys */
     uint64_t inf;
     const struct sc_rule *rule;
     const struct sc_sink *sink;
@@ -106,8 +107,9 @@ static int do_part(const struct job *j, struct scratch *s, int64_t k)
     const struct sc_threshold_kernels *kernels = sc_kernels()->threshold;
     const struct sc_sink *sink = j->sink;
     struct sc_part q = sc_part_of(&j->cuts, k);
-    sc_panel panel = j->rule->kind == SC_MASKED && !sink->data ? (sc_panel){0, 0}
-                                                               : sc_panel_of(j->W, j->size, &q, s->pack);
+    sc_panel panel = {0, 0};
+    if (j->moduli) panel = sc_moduli_of(j->W, &q, s->pack);
+    else if (j->rule->kind != SC_MASKED || sink->data) panel = sc_panel_of(j->W, j->size, &q, s->pack);
     int64_t n = q.c1 - q.c0, words = (n + 63) / 64, above = 0, equal = 0, cols = j->cuts.cols;
     int status = SC_OK;
     for (int64_t r = q.r0; r < q.r1; r++) {
@@ -161,14 +163,17 @@ int sc_select(const sc_dense *W, size_t size, const struct sc_rule *rule, const 
     struct job j = {.W = W, .size = size, .width = sc_key_width(W->val), .log_size = log2_size(size),
                     .inf = sc_key_inf(W->val), .rule = rule, .sink = sink};
     *count = *tied = 0;
+    j.moduli = rule->kind != SC_MASKED && sc_is_complex(W->val);
+    if (j.moduli) j.size = size / 2;
     if (j.log_size < 0 || (j.width < 0 && rule->kind != SC_MASKED)) return SC_BAD_TYPE;
-    j.cuts = sc_cuts_of(W, size, rule->kind == SC_GROUPS ? rule->group : 1);
+    if (j.moduli && sink->data) return SC_BAD_TYPE;        /* a mask of them, then what it selects */
+    j.cuts = sc_cuts_of(W, j.size, rule->kind == SC_GROUPS ? rule->group : 1);
     if (rule->kind == SC_ROWS && j.cuts.across > 1)
         j.cuts = (struct sc_cuts){W->rows, W->cols, 1, W->cols, 1, W->rows};
-    int in_place = W->col_stride == 1 || W->cols <= 1;
+    int in_place = !j.moduli && (W->col_stride == 1 || W->cols <= 1);
     j.line = (j.cuts.width + 63) / 64;
-    int64_t bits = SC_MAX(1, j.cuts.height * j.line), room = SC_PART_BYTES * 2 / (int64_t)size;
-    int64_t pack = in_place ? 64 : j.cuts.height * j.cuts.width * (int64_t)size;
+    int64_t bits = SC_MAX(1, j.cuts.height * j.line), room = SC_PART_BYTES * 2 / (int64_t)j.size;
+    int64_t pack = in_place ? 64 : j.cuts.height * j.cuts.width * (int64_t)j.size;
     if (sink->indptr) {
         if (sink->wide) *(int64_t *)sink->indptr = 0; else *(int32_t *)sink->indptr = 0;
     }

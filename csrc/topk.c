@@ -176,7 +176,7 @@ static int in_two_reads(const sc_dense *W, int64_t n, int64_t k, uint8_t *const 
     for (int64_t i = 0; i < n && status == SC_OK; i++) {
         struct sc_sink sink = {.mask = mask[i]};
         if (W[i].rows == 0 || W[i].cols == 0) continue;
-        status = sc_select(&W[i], (size_t)2 << sc_key_width(W[i].val), &rule, &sink, threads, &count, &tied);
+        status = sc_select(&W[i], sc_val_size(W[i].val), &rule, &sink, threads, &count, &tied);
         rule.ties -= tied;
     }
     return status;

@@ -15,7 +15,9 @@ from .ops import compact, large
 
 __all__ = ["apply_mask", "block_mask", "kth_magnitude", "nm_mask", "threshold", "topk", "topk_mask"]
 
-REALS = ("float16", "bfloat16", "float32", "float64")
+TYPES = ("float16", "bfloat16", "float32", "float64", "complex64", "complex128")
+LONG = 512 << 10        # bytes of a slice that one thread searches
+WIDE_GROUP = 512        # elements: of larger groups, 64 rows of them would not fit a thread's scratch
 INF_BITS = {"float16": 0x7C00, "bfloat16": 0x7F80, "float32": 0x7F800000, "float64": 0x7FF0000000000000}
 
 
@@ -23,22 +25,24 @@ INF_BITS = {"float16": 0x7C00, "bfloat16": 0x7F80, "float32": 0x7F800000, "float
 
 
 def _comparable(a, name):
-    """An array whose magnitudes have keys: real floats as they are, complex by modulus, integers as exact float64."""
+    """An array whose magnitudes have keys: floats and complex as they are, integers as exact floats."""
     a = np.asarray(a)
-    if a.dtype.kind == "c":
-        # NumPy's last bit depends on the strides: always the same ones.
-        a = np.abs(np.ascontiguousarray(a))
     if a.dtype.kind in "biu":
         wide = a.dtype.itemsize == 8 and a.size
         if wide and max(int(a.max()), -int(a.min())) > 2**53:
             raise ValueError(f"{name} holds integers beyond 2**53, which float64 does not tell apart")
         a = a.astype(np.float32 if a.dtype.itemsize <= 2 else np.float64)
-    if a.dtype.name not in REALS:
+    if a.dtype.name not in TYPES:
         raise TypeError(f"{name} must hold real, complex or integer numbers of at most 64 bits; it holds {a.dtype}")
     if not (a.flags.aligned and a.dtype.isnative) or any(s % a.itemsize for s in a.strides):
         a = np.ascontiguousarray(a, a.dtype.newbyteorder("="))
         a = a if a.flags.aligned else a.copy()
     return a
+
+
+def _real(dtype):
+    """The type of the magnitudes of a type."""
+    return np.dtype(f"f{dtype.itemsize // 2}") if dtype.kind == "c" else dtype
 
 
 def _plane(a):
@@ -73,12 +77,12 @@ def _canonical(A, name):
 
 
 def _raise_nan(a, name, A=None):
-    """The error for a NaN, naming the first in row-major order (of a sparse A when a holds its values)."""
+    """The error for the first NaN in row-major order (of a sparse A when a holds its values), if any."""
     flat = a if a.ndim == 2 else a.reshape(1, -1)
     step = max(1, (1 << 20) // max(1, flat.shape[1]))
     for r in range(0, flat.shape[0], step):
         for c in range(0, flat.shape[1], 1 << 20):
-            found = np.isnan(flat[r : r + step, c : c + (1 << 20)])
+            found = np.isnan(np.abs(flat[r : r + step, c : c + (1 << 20)]))
             if found.any():
                 i, j = np.argwhere(found)[0]
                 place = (r + int(i)) * flat.shape[1] + c + int(j)
@@ -87,6 +91,9 @@ def _raise_nan(a, name, A=None):
                 else:
                     where = tuple(int(i) for i in np.unravel_index(place, a.shape))
                 raise ValueError(f"{name} is NaN at {where if len(where) != 1 else where[0]}: NaN has no rank")
+
+
+def _raise_changed(name):
     raise ValueError(f"{name} changed while it was being read")
 
 
@@ -102,8 +109,8 @@ def _layers(W, name):
     values = [_comparable(w if s is None else s.data, n) for w, s, n in zip(layers, sparse, names, strict=True)]
     kinds = {v.dtype for v in values}
     if len(kinds) > 1:      # exact: every narrower magnitude is a value of the wider type
-        wide = np.dtype(np.float64 if any(d.itemsize == 8 for d in kinds) else np.float32)
-        values = [v.astype(wide) for v in values]
+        wide = np.dtype(np.float64 if any(_real(d).itemsize == 8 for d in kinds) else np.float32)
+        values = [np.abs(v).astype(wide) for v in values]
     return single, layers, names, sparse, values
 
 
@@ -122,11 +129,8 @@ def _kth(values, names, sparse, k, threads):
 
 def _find_nan(values, names, sparse):
     for v, name, s in zip(values, names, sparse, strict=True):
-        with np.errstate(invalid="ignore"):
-            found = v.size and np.isnan(v.max())
-        if found:
-            _raise_nan(v, name, s)
-    raise ValueError(f"{names[0]} changed while it was being read")
+        _raise_nan(v, name, s)
+    _raise_changed(names[0])
 
 
 def _no_nan(values, names, sparse, threads):
@@ -154,7 +158,7 @@ def _float_of(key, dtype):
 def _select(W, kind, name, **arguments):
     status, count, tied = _core.select(W, kind, **arguments)
     if status == _core.IS_NAN:
-        _raise_nan(W, name)
+        _find_nan([W], [name], [None])
     return count, tied
 
 
@@ -162,9 +166,9 @@ def _to_csr(W, kind, name, room, **arguments):
     """CSR of what a rule selects from a 2-D W."""
     status, tied, A = compact.to_csr(W, kind, room, **arguments)
     if status == _core.IS_NAN:
-        _raise_nan(W, name)
+        _find_nan([W], [name], [None])
     if A is None:
-        raise ValueError(f"{name} changed while it was being read")
+        _raise_changed(name)
     return A, tied
 
 
@@ -220,8 +224,8 @@ def kth_magnitude(W, k, *, threads=None):
     t = _threads.resolve(threads, stored)
     if k > stored:
         _no_nan(values, names, sparse, t)
-        return values[0].dtype.type(0)
-    return _float_of(_kth(values, names, sparse, k, t)[0], values[0].dtype)
+        return _real(values[0].dtype).type(0)
+    return _float_of(_kth(values, names, sparse, k, t)[0], _real(values[0].dtype))
 
 
 def topk_mask(S, k, *, axis=None, threads=None):
@@ -322,10 +326,22 @@ def _mask_by_slice(S, A, v, k, axis, threads):
     moved = np.moveaxis(v, at, -1)
     mask = large.empty(moved.shape, bool)
     if v.size:
-        status = _core.select(_plane(moved), _core.ROWS, keep=k, mask=mask, threads=t)[0]
-        if status == _core.IS_NAN:
-            _raise_nan(v, "S")
+        _mask_rows(_plane(moved), k, mask.reshape(-1, moved.shape[-1]), v, t)
     return np.moveaxis(mask, -1, at)
+
+
+def _mask_rows(plane, k, mask, v, threads):
+    """mask = the k largest of every row of a 2-D view of v.  Rows too long for one thread are taken one by one, by
+    all threads."""
+    if plane.shape[1] * plane.itemsize <= LONG or not k:
+        status = _core.select(plane, _core.ROWS, keep=k, mask=mask, threads=threads)[0]
+    else:
+        for r in range(plane.shape[0]):
+            status = _core.topk_masks([plane[r : r + 1]], [mask[r : r + 1]], k, threads)
+            if status == _core.IS_NAN:
+                break
+    if status == _core.IS_NAN:
+        _find_nan([v], ["S"], [None])
 
 
 def _sparse_slice_mask(A, v, k, axis, threads):
@@ -368,7 +384,7 @@ def topk(W, k, *, axis=None, threads=None):
     k = min(k, stored)
     if k == 0:
         _no_nan(values, names, sparse, t)
-        ties, key = 0, INF_BITS[values[0].dtype.name] + 1
+        ties, key = 0, INF_BITS[_real(values[0].dtype).name] + 1
     else:
         key, ties = _kth(values, names, sparse, k, t)
     results = []
@@ -376,7 +392,7 @@ def topk(W, k, *, axis=None, threads=None):
         if s is not None:
             mask, tied = _mask_of(v, key, ties, t)
             results.append(_keep_entries(s, mask))
-        elif v.dtype == np.asarray(layer).dtype:
+        elif v.dtype == np.asarray(layer).dtype and v.dtype.kind != "c":
             room = k if single else _core.select(v, _core.RANKED, key=key, ties=ties, threads=t)[1]
             A, tied = _to_csr(v, _core.RANKED, name, room, key=key, ties=ties, threads=t)
             results.append(A)
@@ -391,7 +407,8 @@ def _topk_by_slice(W, A, v, k, axis, threads):
     if A is not None:
         k = _args.count(k, "k", 0, A.shape[axis], f"W has {A.shape[axis]} {'columns' if axis else 'rows'}")
         return apply_mask(A, _sparse_slice_mask(A, v, k, axis, threads))
-    if axis == 0 or v.dtype != np.asarray(W).dtype:
+    long = v.shape[1] * v.itemsize > LONG
+    if axis == 0 or long or v.dtype.kind == "c" or v.dtype != np.asarray(W).dtype:
         return apply_mask(W, topk_mask(W, k, axis=axis, threads=threads), threads=threads)
     k = _args.count(k, "k", 0, v.shape[1], f"W has {v.shape[1]} columns")
     return _to_csr(v, _core.ROWS, "W", k * v.shape[0], keep=k, threads=_threads.resolve(threads, v.size))[0]
@@ -423,17 +440,17 @@ def threshold(W, tau, *, threads=None):
         if not v.size:
             return _keep_entries(A, np.zeros(0, bool))
         mask = large.empty(v.shape, bool)
-        status = _core.select(v.reshape(1, -1), _core.AT_LEAST, key=_key_from(tau, v.dtype), mask=mask,
+        status = _core.select(v.reshape(1, -1), _core.AT_LEAST, key=_key_from(tau, _real(v.dtype)), mask=mask,
                               threads=_threads.resolve(threads, v.size))[0]
         if status == _core.IS_NAN:
-            _raise_nan(v, "W", A)
+            _find_nan([v], ["W"], [A])
         return _keep_entries(A, mask)
     W = np.asarray(W)
     if W.ndim != 2:
         raise ValueError(f"W must have 2 dimensions; it has {W.ndim}")
     v = _comparable(W, "W")
-    key, t = _key_from(tau, v.dtype), _threads.resolve(threads, v.size)
-    if v.dtype != W.dtype:
+    key, t = _key_from(tau, _real(v.dtype)), _threads.resolve(threads, v.size)
+    if v.dtype != W.dtype or v.dtype.kind == "c":
         mask = large.empty(v.shape, bool)
         if v.size:
             _select(v, _core.AT_LEAST, "W", key=key, mask=mask, threads=t)
@@ -539,11 +556,17 @@ def nm_mask(S, *, keep, group, axis=-1, threads=None):
         n = v.shape[at]
         if group > n:       # one ragged group
             keep, group = -(-keep * n // group), n
-        plane = _plane(moved)
-        status = _core.select(plane, _core.GROUPS, keep=keep, group=group, mask=mask,
-                              threads=_threads.resolve(threads, v.size))[0]
-        if status == _core.IS_NAN:
-            _raise_nan(v, "S")
+        plane, flat, t = _plane(moved), mask.reshape(-1, n), _threads.resolve(threads, v.size)
+        if group <= WIDE_GROUP:
+            status = _core.select(plane, _core.GROUPS, keep=keep, group=group, mask=flat, threads=t)[0]
+            if status == _core.IS_NAN:
+                _find_nan([v], ["S"], [None])
+        else:
+            for c in range(0, n, group):        # of each group, as of rows of that length
+                m = min(group, n - c)
+                part = large.empty((plane.shape[0], m), bool)
+                _mask_rows(plane[:, c : c + m], -(-keep * m // group), part, v, t)
+                flat[:, c : c + m] = part
     return np.moveaxis(mask, -1, at)
 
 
@@ -579,9 +602,9 @@ def block_mask(S, block, k, *, threads=None):
     if v.size:
         starts = np.arange(0, n, width)
         for i in range(sums.shape[0]):
-            band = np.abs(v[i * height : (i + 1) * height].astype(np.float64))
+            band = np.abs(v[i * height : (i + 1) * height]).astype(np.float64)
             sums[i] = np.add.reduceat(band, starts, axis=1).sum(axis=0)
         if np.isnan(sums).any():
-            _raise_nan(v, "S")
+            _find_nan([v], ["S"], [None])
     chosen = topk_mask(sums, k, threads=threads)
     return np.repeat(np.repeat(chosen, height, axis=0)[:m], width, axis=1)[:, :n]

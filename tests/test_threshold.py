@@ -364,6 +364,55 @@ def test_a_mapped_file_is_read_in_place(rng, tmp_path):
     assert kth == order[-k] and mask.sum() == k and np.abs(W[mask]).min() == order[-k]
 
 
+@pytest.mark.parametrize("dtype", [np.complex64, np.complex128])
+def test_moduli_are_not_a_copy_of_the_input(rng, dtype):
+    """The moduli of all of W were an array of half its size; now they are made where they are compared."""
+    W = make(rng, (1000, 2003), dtype)
+    A, k = sp.csr_array(W), W.size // 10
+    tracemalloc.start()
+    try:
+        kth = sc.kth_magnitude([W, W.T, W[::-1, ::2]], k)
+        assert tracemalloc.get_traced_memory()[1] < 100_000
+        mask = sc.topk_mask(W, k)
+        assert tracemalloc.get_traced_memory()[1] < W.size + 100_000
+    finally:
+        tracemalloc.stop()
+    every = np.concatenate([np.abs(w).ravel() for w in (W, W, W[::-1, ::2])])
+    assert kth == np.sort(every)[-k] and kth.dtype == every.dtype
+    np.testing.assert_array_equal(mask, stable(W, k))
+    same_csr(sc.topk(W, k), W, mask)
+    assert sc.kth_magnitude(A, k) == np.sort(np.abs(W), axis=None)[-k]
+
+
+def test_infinity_with_a_part_that_is_nan_is_infinite():
+    """|inf + nan i| is infinite, for NumPy and here: no NaN to name."""
+    W = np.array([[1, complex(np.inf, np.nan), 2]], np.complex64)
+    assert sc.kth_magnitude(W, 1) == np.inf and sc.topk_mask(W, 1).tolist() == [[False, True, False]]
+
+
+def test_blocks_of_complex_values_are_compared_by_modulus():
+    S = np.array([[1, 0, 3j, 0], [0, 0, 0, 0]])
+    assert sc.block_mask(S, (2, 2), 1).tolist() == [[False, False, True, True]] * 2
+
+
+@pytest.mark.parametrize("group,keep", [(513, 100), (2000, 1999), (5000, 1), (150_000, 40_000)])
+def test_wide_groups_and_long_slices(rng, group, keep):
+    """Groups of which 64 would not fit the scratch of a thread, and slices that do not fit themselves."""
+    W = np.round(rng.standard_normal((2, 200_003)) * 50).astype(np.float32)
+    for w in (W, np.asfortranarray(W), W[:, ::-1], np.repeat(W, 3, axis=1)[:, ::3]):
+        want = np.concatenate([np.stack([stable(row[c : c + group], -(-keep * min(group, row.size - c) // group))
+                                         for row in w]) for c in range(0, w.shape[1], group)], axis=1)
+        np.testing.assert_array_equal(sc.nm_mask(w, keep=keep, group=group), want)
+        np.testing.assert_array_equal(sc.nm_mask(w.T, keep=keep, group=group, axis=0, threads=3), want.T)
+    want = np.stack([stable(row, 70_000) for row in W])
+    np.testing.assert_array_equal(sc.topk_mask(np.asfortranarray(W), 70_000, axis=1), want)
+    same_csr(sc.topk(W, 70_000, axis=1), W, want)
+    W[1, 150_001] = np.nan
+    for call in (lambda: sc.nm_mask(W, keep=keep, group=group), lambda: sc.topk_mask(W, 70_000, axis=1)):
+        with pytest.raises(ValueError, match=r"is NaN at \(1, 150001\)"):
+            call()
+
+
 # ---- storage -------------------------------------------------------------------------------------------------------
 
 

@@ -22,6 +22,33 @@ cdef extern from "sparsecore.h" nogil:
     int sc_topk_masks(const sc_dense *, int64_t, int64_t, uint8_t **, int)
     int sc_select(const sc_dense *, size_t, const sc_rule *, const sc_sink *, int, int64_t *, int64_t *)
 
+cdef extern from "select.h" nogil:
+    ctypedef void sc_modulus_fn(int, const void *, int64_t, void *) noexcept
+    void sc_set_modulus(sc_modulus_fn *)
+
+# numpy.abs of complex values differs in the last bit from hypot, and with the processor: its own loops are called, so
+# that what is compared here is what a user compares.
+cdef cnp.ufunc ABSOLUTE = np.absolute
+ctypedef void (*ufunc_loop)(char **, cnp.npy_intp *, cnp.npy_intp *, void *) noexcept nogil
+cdef ufunc_loop abs_loop[2]
+cdef void *abs_data[2]
+for _i in range(ABSOLUTE.ntypes):
+    for _wide, _kind in enumerate((cnp.NPY_CFLOAT, cnp.NPY_CDOUBLE)):
+        if ABSOLUTE.types[2 * _i] == _kind:
+            abs_loop[_wide] = <ufunc_loop>ABSOLUTE.functions[_i]
+            abs_data[_wide] = ABSOLUTE.data[_i]
+
+cdef void numpy_abs(int wide, const void *z, int64_t n, void *moduli) noexcept nogil:
+    cdef char *args[2]
+    cdef cnp.npy_intp count = n
+    cdef cnp.npy_intp strides[2]
+    args[0], args[1] = <char *>z, <char *>moduli
+    strides[0], strides[1] = 8 << wide, 4 << wide
+    abs_loop[wide](args, &count, strides, abs_data[wide])
+
+if abs_loop[0] != NULL and abs_loop[1] != NULL:
+    sc_set_modulus(numpy_abs)
+
 AT_LEAST, NONZERO, RANKED, MASKED, GROUPS, ROWS = SC_AT_LEAST, SC_NONZERO, SC_RANKED, SC_MASKED, SC_GROUPS, SC_ROWS
 IS_NAN = SC_IS_NAN
 
