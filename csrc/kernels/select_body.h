@@ -34,7 +34,8 @@ static void SC_PASTE(bracket, KNAME)(const void *x_, int64_t n, uint64_t lo_, ui
 #if SC_LEVEL >= 2
     lanes off = K(all)(SIGN_OFF), vlo = K(all)(lo), vhi = K(all)(hi), vtop = no_lanes();
 #if SC_LEVEL < 512
-    /* Four vectors mostly lie outside lo..hi together: then it is enough to count those above. */
+    /* Four vectors mostly lie outside lo..hi together, or but for a few: then it is enough to count those above. */
+    enum { FEW = 4 };
     while (i + 4 * LANES <= n) {
         lanes above = no_lanes();
         for (int64_t end = SC_MIN(n - 4 * LANES, i + (1 << 24)); i <= end; i += 4 * LANES) {
@@ -48,6 +49,18 @@ static void SC_PASTE(bracket, KNAME)(const void *x_, int64_t n, uint64_t lo_, ui
                 outside[j] = either(more, K(where_over)(vlo, v[j]));
             }
             if (everywhere(both(both(outside[0], outside[1]), both(outside[2], outside[3])))) continue;
+            uint32_t within = 0;
+            for (int j = 0; j < 4; j++) within |= (K(bits)(outside[j]) ^ ((1u << LANES) - 1)) << j * LANES;
+            if (__builtin_popcount(within) <= FEW && kept + FEW <= room) {
+                for (; within; within &= within - 1) {
+                    KEY key = KEY_OF(x[i + __builtin_ctz(within)]);
+                    out[kept] = key;
+                    kept += (key != lo) & (key != hi);
+                    from_lo += key == lo;
+                    from_hi += key == hi;
+                }
+                continue;
+            }
             for (int j = 0; j < 4; j++) {
                 unsigned el = K(same)(v[j], vlo), eh = K(same)(v[j], vhi);
                 unsigned in = K(bits)(outside[j]) ^ ((1u << LANES) - 1);
