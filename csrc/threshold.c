@@ -191,8 +191,9 @@ int sc_select(const sc_dense *W, size_t size, const struct sc_rule *rule, const 
                                     buffers + (rule->kind == SC_ROWS ? SC_PART_BYTES * 2 : 64) * (int64_t)t, room,
                                     {0, 0, 0}};
     }
-    for (int64_t from = 0; from < j.cuts.n && status == SC_OK; from += SC_POLL_PARTS) {
-        int64_t to = SC_MIN(j.cuts.n, from + SC_POLL_PARTS);
+    int64_t wave = in_place ? SC_POLL_PARTS : SC_POLL_PARTS / 32;      /* columns are read far more slowly */
+    for (int64_t from = 0; from < j.cuts.n && status == SC_OK; from += wave) {
+        int64_t to = SC_MIN(j.cuts.n, from + wave);
         /* Dynamic parts are given out in rising order, so a part's predecessor has always begun: no deadlock. */
 #pragma omp parallel for num_threads(threads) schedule(monotonic : dynamic, 1) if (threads > 1)
         for (int64_t k = from; k < to; k++) sc_report(&status, do_part(&j, &s[sc_slot()], k));
