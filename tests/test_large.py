@@ -20,7 +20,7 @@ def test_memory_given_back_is_taken_by_the_next_result():
     a[:] = 7
     place = a.ctypes.data
     del a
-    b = large.empty(1024 * 2900, np.float32)
+    b = large.empty(1024 * 3000, np.float32)     # of the same size: of what fits, the smallest is taken
     assert b.ctypes.data == place and b.ctypes.data % 64 == 0
     c = large.empty((1024, 3000), np.float32)
     assert not np.shares_memory(b, c)

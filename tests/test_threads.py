@@ -149,6 +149,7 @@ def test_a_long_product_can_be_interrupted():
     code = """
 import os, signal, threading, time
 import numpy as np, scipy.sparse as sp, sparsecore as sc
+signal.signal(signal.SIGINT, signal.default_int_handler)     # ignored where a shell put this in the background
 n = 200_000
 col = np.random.default_rng(0).integers(0, n, (n, 20)).astype(np.int32)
 A = sp.csr_array((np.ones(n * 20), col.ravel(), np.arange(0, n * 20 + 1, 20, dtype=np.int32)), shape=(n, n))
