@@ -62,11 +62,6 @@ int sc_spmm(const sc_csr *A, const sc_dense *X, const sc_dense *C, int threads);
 /* C = A.T @ X */
 int sc_spmm_t(const sc_csr *A, const sc_dense *X, const sc_dense *C, int threads);
 
-/* y = A.T @ x + bias (NULL: 0), then max(0, .) if relu, for float values, 32-bit indices, one column x of many zeros and
- * finite A: rows of A that meet a zero are not read.  *touched: entries that are; with more than `most` y is left. */
-int sc_active_product(const sc_csr *A, const sc_dense *x, const float *bias, float *y, int relu, int64_t most,
-                      int64_t *touched);
-
 /* ---- products of two sparse matrices ----------------------------------------------------- */
 /* A result of a size not known before: canonical, in buffers that the caller frees with sc_keep_free (mem.h).
  * idx is SC_I32 where columns and entries fit, else SC_I64. */

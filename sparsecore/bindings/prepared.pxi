@@ -14,7 +14,6 @@ cdef extern from "sparsecore.h" nogil:
     int sc_prepare_count(const sc_csr *, int, sc_prepared *, int)
     int sc_prepare_fill(const sc_csr *, int, const sc_prepared *, int)
     int sc_prepared_matmul(const sc_prepared *, const sc_dense *, const sc_dense *, int)
-    int sc_active_product(const sc_csr *, const sc_dense *, const float *, float *, int, int64_t, int64_t *)
 
 LAYOUT_CODES = {"csr16": SC_CSR16, "blocked": SC_BLOCKED, "patterned": SC_PATTERNED, "bitmask": SC_BITMASK}
 
@@ -67,19 +66,3 @@ def prepared_matmul(tuple shape, str layout, tuple block, start, heads, index, d
     with nogil:
         status = sc_prepared_matmul(&P, &x, &c, threads)
     check(status)
-
-def active_product(tuple shape, indptr, indices, data, cnp.ndarray X, cnp.ndarray bias, cnp.ndarray y, bint relu,
-                   int64_t most):
-    """y = A.T @ X + bias for one column X of many zeros; False, and y left, if more than `most` entries were needed."""
-    cdef sc_csr A
-    cdef sc_dense x
-    cdef int status
-    cdef int64_t touched
-    csr_view(&A, shape, indptr, indices, data)
-    dense_view(&x, X)
-    if y.shape[0] != A.cols or (bias is not None and bias.shape[0] != A.cols):
-        raise ValueError(f"y has length {y.shape[0]}; A has {A.cols} columns")
-    status = sc_active_product(&A, &x, NULL if bias is None else <const float *>cnp.PyArray_DATA(bias),
-                               <float *>cnp.PyArray_DATA(y), relu, most, &touched)
-    check(status)
-    return touched <= most

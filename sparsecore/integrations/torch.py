@@ -20,7 +20,7 @@ try:
 except ImportError as missing:
     raise ImportError("sparsecore.integrations.torch needs PyTorch: pip install 'sparsecore[torch]'") from missing
 
-from .. import _core, _threads, ops
+from .. import _threads, ops
 from .. import pruning as pr
 from ..prepared import prepare
 from ..pruning.methods import default_pattern, resolve
@@ -369,16 +369,11 @@ class _Sparse(nn.Module):
         zero = np.zeros((rows, 1), dtype)  # with an array NumPy's maximum takes half the time that it takes with a 0
         bias_tensor = None if self.bias is None else self.bias[:, None]
         bias = None if self.bias is None else bias_tensor.numpy()
-        active = self._by_features() if columns == 1 else None
 
         def run(X, kernel, relu):
             columns = X.shape[1]
             if X.shape[0] != features:
                 raise ValueError(f"x has {X.shape[0]} features; the layer has {features} columns")
-            if active is not None and X.dtype == dtype:
-                y = np.empty((rows, 1), dtype)
-                if _core.active_product(*active, X, bias, y, relu, nnz // 2):
-                    return y
             if kernel == "blas":
                 y = self._dense().numpy() @ X
             elif layout is not None and columns and X.dtype == dtype:
@@ -400,15 +395,6 @@ class _Sparse(nn.Module):
             return y
 
         return run
-
-    def _by_features(self):
-        """(shape, indptr, indices, data) of the transpose, for a sample of many zeros (a ReLU gave it): only what meets
-        the others is read. None where it does not apply, or where a weight that is not finite must meet its zero."""
-        matrix = self.matrix()
-        if matrix.dtype != np.float32 or not matrix.nnz or not np.isfinite(matrix.data).all():
-            return None
-        turned = ops.transpose(matrix)
-        return turned.shape, turned.indptr.astype(np.int32), turned.indices.astype(np.int32), turned.data
 
     def __getstate__(self):
         return {**self.__dict__, "_made": {}}
