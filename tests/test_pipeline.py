@@ -184,6 +184,14 @@ def test_large_ridge_problems_take_memory_of_their_entries(monkeypatch, make, we
     assert coef.shape == (3, 240) and coef.flags.c_contiguous
 
 
+def test_large_ridge_problems_say_when_they_are_not_solved(monkeypatch):
+    monkeypatch.setattr(linear, "_CLOSED", 100)
+    monkeypatch.setattr(linear, "_STEPS", 2)
+    X = np.random.default_rng(0).standard_normal((200, 150))
+    with pytest.warns(UserWarning, match="not solved to .* after 2 steps"):
+        linear.ridge(X, X[:, :1], 0.1)
+
+
 def test_large_ridge_problems_have_the_same_bits_on_any_threads(monkeypatch):
     monkeypatch.setattr(linear, "_CLOSED", 100)
     X = sp.random_array((3000, 2500), density=0.02, rng=np.random.default_rng(1), format="csr")

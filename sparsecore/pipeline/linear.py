@@ -9,6 +9,8 @@ multiply X, so that memory grows with the entries of X.
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import scipy.linalg as la
 import scipy.sparse as sp
@@ -107,6 +109,9 @@ def _conjugate_gradients(X, Y, alphas, weight):
             scaled = residual / (spread + alpha)
             before, height = height, _dots(residual, scaled)
             step = scaled + np.where(going, height / np.where(going, before, 1), 0) * step
+        else:
+            warnings.warn(f"ridge at alpha={alpha:g} is not solved to {_TOLERANCE:g} after {_STEPS} steps; a larger "
+                          "alpha needs fewer", stacklevel=2)
         found.append((np.ascontiguousarray(coef.T), mean_y - _dots(mean, coef)))
     return found
 
