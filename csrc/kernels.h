@@ -32,7 +32,8 @@ struct sc_product_kernels {
     sc_spmm_fn *spmm[SC_NVAL][SC_NIDX];
     sc_spmm_t_fn *spmm_t[SC_NVAL][SC_NIDX];
     sc_by_column_fn *by_column[SC_NVAL][SC_NIDX];
-    /* y[0:n] = sum over parts k of P[k * stride : k * stride + n], in the order of k */
+    /* y[0:n] = or += sum over parts k of P[k * stride : k * stride + n], in the order of k */
+    void (*add_parts[SC_NVAL])(const void *P, int64_t parts, int64_t stride, int64_t n, void *y);
     void (*sum_parts[SC_NVAL])(const void *P, int64_t parts, int64_t stride, int64_t n, void *y);
 };
 

@@ -18,7 +18,7 @@ struct job {
     sc_spmv_fn *kernel;
     const sc_csr *A;
     const void *x;
-    char *y;
+    char *y, *more;                    /* transposed: the first output, and the others one after the other */
     int64_t ahead, parts, first;       /* parts of the rows; the first of this turn */
     int64_t outputs, step;             /* transposed: private outputs; parts of each in a turn */
     size_t acc;
@@ -59,55 +59,52 @@ static int64_t private_outputs(const sc_csr *A, size_t acc)
 {
     if (A->nnz < 1 << 15) return 1;
     int64_t by_cache = ((int64_t)16 << 20) / (A->cols * (int64_t)acc + 1), by_work = A->nnz / (16 * A->cols + 1);
-    return SC_MAX(2, SC_MIN(16, SC_MIN(by_cache, by_work)));
+    int64_t n = 2;
+    while (2 * n <= SC_MIN(16, SC_MIN(by_cache, by_work))) n *= 2;      /* even: two threads end together */
+    return n;
 }
 
-/* Of output k: the next parts of its rows. */
+/* Of output k: the next of its parts.  They are dealt out to and fro, 0 1 1 0 0 1 ..., because rows that come by their
+ * length would leave one output with most of the work (email-Enron: halves of 0.33 and 0.63 ms). */
 static void scatter(void *job_, int64_t k, int thread)
 {
     struct job *job = job_;
     (void)thread;
     size_t bytes = (size_t)job->A->cols * job->acc;
-    char *mine = job->y + (size_t)k * bytes;
-    int64_t first = k * job->parts / job->outputs + job->first, end = (k + 1) * job->parts / job->outputs;
+    char *mine = k == 0 ? job->y : job->more + (size_t)(k - 1) * bytes;
     if (job->first == 0) memset(mine, 0, bytes);
-    for (int64_t i = first; i < SC_MIN(end, first + job->step); i++) run_part(job, i, mine);
+    for (int64_t turn = job->first; turn < job->first + job->step; turn++) {
+        int64_t i = turn * job->outputs + (turn & 1 ? job->outputs - 1 - k : k);
+        if (i < job->parts) run_part(job, i, mine);
+    }
 }
 
-struct sum {
-    const char *from;
-    char *to;
-    int64_t outputs, size;
-    enum sc_val val;
-};
-
-static void sum_block(void *sum_, int64_t k, int thread)
+static void add_block(void *job_, int64_t k, int thread)
 {
-    const struct sum *sum = sum_;
+    const struct job *job = job_;
+    int64_t size = job->A->cols, n = SC_MIN(SUM_BLOCK, size - k * SUM_BLOCK);
+    size_t at = (size_t)(k * SUM_BLOCK) * job->acc;
     (void)thread;
-    size_t acc = sc_acc_size(sum->val), at = (size_t)(k * SUM_BLOCK) * acc;
-    int64_t n = SC_MIN(SUM_BLOCK, sum->size - k * SUM_BLOCK);
-    sc_kernels()->product->sum_parts[sum->val](sum->from + at, sum->outputs, sum->size, n, sum->to + at);
+    sc_kernels()->product->add_parts[job->A->val](job->more + at, job->outputs - 1, size, n, job->y + at);
 }
 
 int sc_spmv_t(const sc_csr *A, const void *x, void *y, int threads)
 {
     struct job job = {.kernel = sc_kernels()->product->spmv_t[A->val][A->idx], .A = A, .x = x, .y = y,
                       .parts = sc_parts(A, PANEL), .acc = sc_acc_size(A->val)};
-    job.outputs = SC_MIN(private_outputs(A, job.acc), job.parts);
     job.ahead = job.parts > 1 && sc_scattered(A, (int64_t)job.acc) ? FAR : 0;
+    job.outputs = SC_MAX(1, SC_MIN(private_outputs(A, job.acc), A->rows));
+    if (job.outputs > 1) job.parts = SC_MAX(job.parts, SC_MIN(A->rows, 8 * job.outputs));
     job.step = SC_MAX(1, PANELS_PER_POLL / job.outputs);
-    if (job.outputs > 1 && !(job.y = sc_alloc(job.outputs * A->cols, job.acc))) return SC_NO_MEMORY;
+    if (job.outputs > 1 && !(job.more = sc_alloc((job.outputs - 1) * A->cols, job.acc))) return SC_NO_MEMORY;
     for (; job.first * job.outputs < job.parts && job.status == SC_OK; job.first += job.step) {
         if (job.first > 0 && sc_poll() != SC_OK) job.status = SC_INTERRUPTED;
         else sc_team(job.outputs, 1, threads, scatter, &job);
     }
     if (job.outputs > 1) {
-        struct sum sum = {job.y, y, job.outputs, A->cols, A->val};
         int64_t blocks = (A->cols + SUM_BLOCK - 1) / SUM_BLOCK;
-        /* Below some 100,000 additions a second team costs more than it brings. */
-        if (job.status == SC_OK) sc_team(blocks, 4, sum.outputs * sum.size < 100000 ? 1 : threads, sum_block, &sum);
-        sc_free(job.y);
+        if (job.status == SC_OK) sc_team(blocks, blocks / (8 * threads) + 1, threads, add_block, &job);
+        sc_free(job.more);
     }
     return job.status;
 }

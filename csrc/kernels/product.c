@@ -25,5 +25,6 @@ const struct sc_product_kernels SC_SYM(sc_product) = {
     .spmm = SC_BY_VAL_IDX(spmm),
     .spmm_t = SC_BY_VAL_IDX(spmm_t),
     .by_column = SC_BY_VAL_IDX(by_column),
+    .add_parts = {add_parts_f32, add_parts_f64, add_parts_c64, add_parts_c128, add_parts_f16, add_parts_bf16},
     .sum_parts = {sum_parts_f32, sum_parts_f64, sum_parts_c64, sum_parts_c128, sum_parts_f16, sum_parts_bf16},
 };

@@ -146,6 +146,9 @@ SC_INLINE int FN(spmv_t_rows)(const sc_csr *A, int64_t r0, int64_t r1, const ACC
     const uint64_t cols = (uint64_t)A->cols;
     int64_t p = ptr[r0];
     if (p < 0) return SC_BAD_INDPTR;
+#if SC_VECTORS
+    const int64_t stream = A->nnz * (int64_t)(sizeof(VAL) + sizeof(IDX)) > SC_BEYOND_CACHE ? 1024 : 0;
+#endif
     for (int64_t r = r0; r < r1; r++) {
         int64_t end = ptr[r + 1];
         if (end < p || end > A->nnz) return SC_BAD_INDPTR;
@@ -153,6 +156,10 @@ SC_INLINE int FN(spmv_t_rows)(const sc_csr *A, int64_t r0, int64_t r1, const ACC
 #if SC_VECTORS
         /* Eight columns are checked at once, then added to one after the other: a row may have duplicates. */
         for (; !far && p + 8 <= end; p += 8) {
+            if (stream) {
+                __builtin_prefetch((const char *)(val + p) + stream);
+                __builtin_prefetch((const char *)(col + p) + stream);
+            }
             if (cols == 0 || SC_PASTE(outside8, IDX)(col + p, cols)) return SC_BAD_INDEX;
 #pragma GCC unroll 8
             for (int i = 0; i < 8; i++) y[COL(p + i)] += val[p + i] * a;
