@@ -40,10 +40,11 @@ int sc_check_rows(const sc_csr *A, int64_t r0, int64_t r1)
     return SC_OK;
 }
 
-int sc_scattered(const sc_csr *A, int64_t bytes)
+enum { WINDOWS = 16, ENTRIES = 256, SLOTS = 1024 };
+
+/* How many of WINDOWS * ENTRIES entries have a column whose line, of so many bytes a column, was not met shortly before. */
+static int fresh_lines(const sc_csr *A, int64_t bytes)
 {
-    enum { WINDOWS = 16, ENTRIES = 256, SLOTS = 1024 };
-    if ((double)A->cols * (double)bytes < 4e6 || A->nnz < 16 * ENTRIES) return 0;
     uint64_t seen[SLOTS];
     int fresh = 0;
     for (int w = 0; w < WINDOWS; w++) {
@@ -56,7 +57,18 @@ int sc_scattered(const sc_csr *A, int64_t bytes)
             *slot = line;
         }
     }
-    return fresh > WINDOWS * ENTRIES / 3;
+    return fresh;
+}
+
+int sc_scattered(const sc_csr *A, int64_t bytes)
+{
+    if ((double)A->cols * (double)bytes < 4e6 || A->nnz < WINDOWS * ENTRIES) return 0;
+    return fresh_lines(A, bytes) > WINDOWS * ENTRIES / 3;
+}
+
+int sc_local(const sc_csr *A)
+{
+    return A->nnz >= WINDOWS * ENTRIES && fresh_lines(A, 64) < WINDOWS * ENTRIES / 2;
 }
 
 size_t sc_val_size(enum sc_val val)

@@ -25,6 +25,9 @@ int sc_check_rows(const sc_csr *A, int64_t r0, int64_t r1);
  * cols * bytes so large that most of them come from memory?  From a sample of the indices; a wrong answer costs time only. */
 int sc_scattered(const sc_csr *A, int64_t bytes);
 
+/* Do successive entries mostly meet columns again that were met shortly before, as in banded matrices?  From a sample. */
+int sc_local(const sc_csr *A);
+
 size_t sc_val_size(enum sc_val val);
 size_t sc_index_size(enum sc_idx idx);    /* of an entry of indices */
 

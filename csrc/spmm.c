@@ -24,11 +24,16 @@
 #define TURN_ENTRIES 32768
 #define ENTRIES_PER_TURN (1 << 18)
 #define TURN_BYTES 256
-/* Columns of more entries than that are scattered where a panel of X leaves the L2 cache: terms of documents come by
+/* Where rows share their columns with their neighbours, the lines of C stay in cache by themselves (bcsstk16, 32 columns:
+ * 1.8 ms scattered, 2.5 turned).  Columns of more entries than that are scattered where a panel of X leaves the L2 cache: terms of documents come by
  * Zipf's law and the rows of the frequent ones stay in cache (32 columns: 17 ms instead of 40); columns of few entries
  * are not worth private outputs. */
 #define TURN_COLUMN_ENTRIES 32
 #define TURN_PANEL_BYTES (1 << 20)
+
+/* A longer row of C, in bytes, is computed by itself from its beginning to its end: the kernel would take a few lines of
+ * all rows before the next few (256 columns: stocfor3 23.8 to 10.7 ms, email-Enron 56 to 33; 64 columns: no gain). */
+#define ROW_BYTES 512
 
 /* Entries ahead of their use that scattered rows of a panel are asked for. */
 #define FAR 32
@@ -108,6 +113,7 @@ struct job {
     char *scratch;
     int64_t tile;                       /* elements of one thread's scratch, or of a private output */
     int64_t outputs, step;              /* transposed: private outputs; parts of each in a turn */
+    int direct;                         /* 1 if the first of them is C */
     int status;
 };
 
@@ -118,8 +124,9 @@ static void rows_direct(void *job_, int64_t k, int thread)
     (void)thread;
     int64_t r0 = sc_cut(job->A, job->first + k, job->parts), r1 = sc_cut(job->A, job->first + k + 1, job->parts);
     int found = sc_check_rows(job->A, r0, r1);
-    if (found == SC_OK)
-        job->gather(job->A, r0, r1, X->data, X->row_stride, C->data, C->row_stride, C->cols, job->ahead, 0);
+    int64_t step = C->cols * (int64_t)job->acc > ROW_BYTES ? 1 : r1 - r0;
+    for (int64_t r = r0; r < r1 && found == SC_OK; r += step)
+        job->gather(job->A, r, r + step, X->data, X->row_stride, C->data, C->row_stride, C->cols, job->ahead, 0);
     sc_report(&job->status, found);
 }
 
@@ -164,32 +171,49 @@ static int forward(const sc_csr *A, const sc_dense *X, const sc_dense *C, int th
 
 /* ---- C = A.T @ X ------------------------------------------------------------------------------------------------- */
 
-/* The next parts of the rows of private output k. */
+/* The next parts of the rows of output k, dealt out as in spmv.c.  The first output is C itself where it is row-major. */
 static void scatter_rows(void *job_, int64_t k, int thread)
 {
     struct job *job = job_;
     const sc_csr *A = job->A;
+    int64_t n = job->C->cols, ldc = n;
     (void)thread;
-    char *mine = job->scratch + (size_t)(k * job->tile) * job->acc;
-    int64_t first = k * job->parts / job->outputs + job->first, end = (k + 1) * job->parts / job->outputs;
-    if (job->first == 0) memset(mine, 0, (size_t)job->tile * job->acc);
-    for (int64_t i = first; i < SC_MIN(end, first + job->step); i++) {
-        int64_t r0 = sc_cut(A, i, job->parts), r1 = sc_cut(A, i + 1, job->parts), n = job->C->cols;
+    char *mine = job->scratch + (size_t)((k - job->direct) * job->tile) * job->acc;
+    if (k < job->direct) {
+        mine = job->C->data;
+        ldc = job->C->row_stride;
+    }
+    if (job->first == 0 && ldc == n) memset(mine, 0, (size_t)job->tile * job->acc);
+    else if (job->first == 0)
+        for (int64_t r = 0; r < A->cols; r++) memset(mine + (size_t)(r * ldc) * job->acc, 0, (size_t)n * job->acc);
+    for (int64_t turn = job->first; turn < job->first + job->step; turn++) {
+        int64_t i = turn * job->outputs + (turn & 1 ? job->outputs - 1 - k : k);
+        if (i >= job->parts) continue;
+        int64_t r0 = sc_cut(A, i, job->parts), r1 = sc_cut(A, i + 1, job->parts);
         int found = sc_check_rows(A, r0, r1);
-        if (found == SC_OK) job->scatter(A, r0, r1, job->X->data, job->X->row_stride, mine, n, n, job->ahead);
+        if (found == SC_OK) job->scatter(A, r0, r1, job->X->data, job->X->row_stride, mine, ldc, n, job->ahead);
         sc_report(&job->status, found);
     }
 }
 
-static void sum_rows(void *job_, int64_t k, int thread)
+static void add_rows(void *job_, int64_t k, int thread)
 {
     const struct job *job = job_;
     const sc_dense *C = job->C;
-    (void)thread;
-    int64_t r = k * PACK_ROWS, m = SC_MIN(PACK_ROWS, C->rows - r), n = C->cols;
+    int64_t r = k * PACK_ROWS, m = SC_MIN(PACK_ROWS, C->rows - r), n = C->cols, others = job->outputs - job->direct;
     char *mine = job->scratch + (size_t)(r * n) * job->acc;
-    sc_kernels()->product->sum_parts[job->A->val](mine, job->outputs, job->tile, m * n, mine);
-    copy(at(C, r, 0, job->acc), C->row_stride, C->col_stride, mine, n, 1, m, n, job->acc);
+    const struct sc_product_kernels *kernels = sc_kernels()->product;
+    (void)thread;
+    if (!job->direct) {
+        kernels->sum_parts[job->A->val](mine, others, job->tile, m * n, mine);
+        copy(at(C, r, 0, job->acc), C->row_stride, C->col_stride, mine, n, 1, m, n, job->acc);
+    } else if (C->row_stride == n) {
+        kernels->add_parts[job->A->val](mine, others, job->tile, m * n, at(C, r, 0, job->acc));
+    } else {
+        for (int64_t i = 0; i < m; i++)
+            kernels->add_parts[job->A->val](mine + (size_t)(i * n) * job->acc, others, job->tile, n,
+                                            at(C, r + i, 0, job->acc));
+    }
 }
 
 /* Few columns: fixed parts of the rows scatter into outputs of their own, added in order. */
@@ -199,18 +223,21 @@ static int by_scatter(struct job *job, int threads)
     job->parts = sc_parts(A, SC_PANEL);
     job->tile = A->cols * job->C->cols;
     job->outputs = 1;
+    job->direct = row_major(job->C);
     if (A->nnz >= SMALL) {
         int64_t by_cache = ((int64_t)32 << 20) / (job->tile * (int64_t)job->acc + 1);
         int64_t most = SC_MIN(16, SC_MIN(by_cache, A->nnz / (16 * A->cols + 1)));
         for (job->outputs = 2; 2 * job->outputs <= most;) job->outputs *= 2;      /* even: two threads end together */
+        job->parts = SC_MAX(job->parts, SC_MIN(A->rows, 8 * job->outputs));
     }
     job->step = LINES_PER_POLL / SC_PANEL / job->outputs + 1;
-    if (!(job->scratch = sc_alloc(job->outputs * job->tile, job->acc))) return SC_NO_MEMORY;
+    int64_t others = job->outputs - job->direct;
+    if (others && !(job->scratch = sc_alloc(others * job->tile, job->acc))) return SC_NO_MEMORY;
     for (; job->first * job->outputs < job->parts && job->status == SC_OK; job->first += job->step) {
         if (job->first > 0 && sc_poll() != SC_OK) job->status = SC_INTERRUPTED;
         else sc_team(job->outputs, 1, threads, scatter_rows, job);
     }
-    if (job->status == SC_OK) sc_team((A->cols + PACK_ROWS - 1) / PACK_ROWS, 2, threads, sum_rows, job);
+    if (job->status == SC_OK && others) sc_team((A->cols + PACK_ROWS - 1) / PACK_ROWS, 2, threads, add_rows, job);
     sc_free(job->scratch);
     return job->status;
 }
@@ -254,7 +281,11 @@ static void gather_block(void *turned_, int64_t b, int thread)
     struct job *job = t->job;
     const sc_csr *A = job->A;
     const sc_dense *X = job->X, *C = job->C;
-    int64_t c0 = b * t->block, m = SC_MIN(t->block, A->cols - c0), n = C->cols, width = 256 / (int64_t)job->acc;
+    int64_t c0 = b * t->block, m = SC_MIN(t->block, A->cols - c0), n = C->cols, width = 256 / (int64_t)job->acc, step = m;
+    if (n * (int64_t)job->acc > ROW_BYTES) {
+        width = n;
+        step = 1;
+    }
     char *c = at(C, c0, 0, job->acc);
     int64_t ldc = C->row_stride;
     if (t->tiles) {
@@ -270,8 +301,9 @@ static void gather_block(void *turned_, int64_t b, int thread)
             int64_t at = sc_ptr(A, panel_row(t, k)) - t->begin, end = sc_ptr(A, panel_row(t, k + 1)) - t->begin;
             sc_csr panel = {A->cols, A->rows, end - at, t->start + k * (A->cols + 2), t->row + at,
                             t->val + (size_t)at * sc_val_size(A->val), A->val, SC_I32};
-            job->gather(&panel, c0, c0 + m, (const char *)X->data + (size_t)j * job->acc, X->row_stride,
-                        base + (size_t)j * job->acc, ldc, SC_MIN(width, n - j), job->ahead, 1);
+            for (int64_t r = c0; r < c0 + m; r += step)
+                job->gather(&panel, r, r + step, (const char *)X->data + (size_t)j * job->acc, X->row_stride,
+                            base + (size_t)j * job->acc, ldc, SC_MIN(width, n - j), job->ahead, 1);
         }
     if (t->tiles) copy(at(C, c0, 0, job->acc), C->row_stride, C->col_stride, c, n, 1, m, n, job->acc);
 }
@@ -284,7 +316,7 @@ static int64_t turned_panels(const sc_csr *A) { return SC_MAX(2, (A->nnz + A->ro
 /* bytes: of a row of X */
 static int turning_pays(const sc_csr *A, int64_t bytes)
 {
-    if (bytes < TURN_BYTES || A->nnz < SMALL) return 0;
+    if (bytes < TURN_BYTES || A->nnz < SMALL || sc_local(A)) return 0;
     return A->nnz / A->cols < TURN_COLUMN_ENTRIES || A->rows / turned_panels(A) * 256 < TURN_PANEL_BYTES;
 }
 

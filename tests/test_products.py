@@ -130,3 +130,18 @@ def test_wide_panels_of_a_matrix_with_long_rows(rng, fmt, dtype):
     for got in results:
         np.testing.assert_allclose(got, A.toarray() @ X, rtol=tolerance(dtype, 600), atol=tolerance(dtype, 600))
     assert len({sha(got) for got in results[:3]}) == 1
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.complex128])
+@pytest.mark.parametrize("columns", [None, 1, 8, 100])
+def test_transposed_products_with_many_private_outputs_fill_any_out(rng, dtype, columns):
+    A = random_sparse(rng, 3000, 60, 0.3, dtype=dtype).T        # 54,000 entries, 60 rows of the result
+    shape = () if columns is None else (columns,)
+    X = rng.standard_normal((3000, *shape)).astype(dtype)
+    results = [sc.matmul(A, X, threads=t) for t in (1, 2, 5)]
+    if columns:
+        for layout in (np.zeros((60, 2 * columns), dtype)[:, :columns], np.zeros((columns, 60), dtype).T):
+            assert sc.matmul(A, X, out=layout, threads=2) is layout
+            results.append(np.ascontiguousarray(layout))
+    np.testing.assert_allclose(results[0], A.toarray() @ X, rtol=1e-3, atol=tolerance(dtype, 3000))
+    assert len({sha(got) for got in results}) == 1

@@ -32,6 +32,10 @@ keep_handler.allocator.free = keep_free
 cdef object KEEP = PyCapsule_New(&keep_handler, b"mem_handler", NULL)
 KEEP_LEAST = SC_KEEP_LEAST
 
+# Bytes up to which glibc's malloc keeps by itself what one result after the other needs, at less cost.
+cdef enum: MALLOC_KEEPS = 32 << 20
+KEEP_DENSE = MALLOC_KEEPS
+
 def empty(shape, dtype, order="C"):
     """numpy.empty in kept memory: an array that owns its data as any other does."""
     cdef object before = cnp.PyDataMem_SetHandler(KEEP)

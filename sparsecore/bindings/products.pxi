@@ -104,7 +104,10 @@ def ordinary_product(A, B, int64_t serial, resolve):
         threads = resolve()
     view.nnz = last
     view.indptr, view.indices, view.data = indptr_data, cnp.PyArray_DATA(indices), cnp.PyArray_DATA(data)
-    result = cnp.PyArray_EMPTY(ndim, shape, dense.descr.type_num, 0)
+    if shape[0] * shape[1] * dense.descr.itemsize < MALLOC_KEEPS:
+        result = cnp.PyArray_EMPTY(ndim, shape, dense.descr.type_num, 0)
+    else:
+        result = empty((shape[0], shape[1])[:ndim], dense.descr)
     x, y, columns = cnp.PyArray_DATA(dense), cnp.PyArray_DATA(result), by_columns
     if ndim == 2:
         dense_view(&X, dense)

@@ -9,9 +9,9 @@ from .. import _core
 __all__ = []
 
 
-def empty(shape, dtype, order="C"):
-    """numpy.empty, from 1 MB on in memory that earlier results gave back, where a block fits (csrc/keep.c)."""
+def empty(shape, dtype, order="C", least=_core.KEEP_LEAST):
+    """numpy.empty, from `least` bytes on in memory that earlier results gave back, where a block fits (csrc/keep.c)."""
     dtype = np.dtype(dtype)
     count = math.prod(shape) if isinstance(shape, tuple) else shape
-    make = np.empty if count * dtype.itemsize < _core.KEEP_LEAST else _core.empty
+    make = np.empty if count * dtype.itemsize < least else _core.empty
     return make(shape, dtype, order)

@@ -3,6 +3,7 @@
 import numpy as np
 
 from .. import _args, _core, _threads
+from . import large
 from .spgemm import sparse_sparse
 
 __all__ = ["matmul"]
@@ -98,11 +99,11 @@ def _sparse_dense(A, X, out, threads, swapped=False):
     t = _threads.resolve(threads, R.indices.shape[0] * columns + m)
     if X.ndim == 1:
         x = np.ascontiguousarray(x)
-        y = out if usable and out.flags.c_contiguous else np.empty(m, compute)
+        y = out if usable and out.flags.c_contiguous else large.empty(m, compute, least=_core.KEEP_DENSE)
         _core.spmv(R.shape, R.indptr, R.indices, data, x, y, R.transposed, t)
     else:
         order = "F" if swapped and out is None else "C"
-        y = out if usable else np.empty(shape, compute, order=order)
+        y = out if usable else large.empty(shape, compute, order, _core.KEEP_DENSE)
         _core.spmm(R.shape, R.indptr, R.indices, data, x, y, R.transposed, t)
     if out is not None and y is not out:
         out[...] = y
