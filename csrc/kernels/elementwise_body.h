@@ -145,11 +145,16 @@ static int64_t FN(add)(const sc_csr *A, const sc_csr *B, const void *alpha_, con
     return w;
 }
 
-/* Are n values finite?  x * 0 is NaN where x is not. */
+/* Are n values finite?  x * 0 is NaN where x is not.  (One sum would wait for itself at every value: half the time of a
+ * product by elements.) */
 static int FN(finite)(const VAL *val, int64_t n)
 {
-    ACC s = 0;
-    for (int64_t p = 0; p < n; p++) s += LOAD(val[p]) * 0;
+    ACC lane[16] = {0}, s = 0;
+    int64_t p = 0;
+    for (; p + 16 <= n; p += 16)
+        for (int k = 0; k < 16; k++) lane[k] += LOAD(val[p + k]) * 0;
+    for (int k = 0; k < 16; k++) s += lane[k];
+    for (; p < n; p++) s += LOAD(val[p]) * 0;
     return s == s;
 }
 
