@@ -7,6 +7,7 @@
  * (Writing where it would begin if nothing coincided, and closing up behind, touches half as many pages again and moves
  * half of the result on one thread.) */
 #define PART 8192
+#define RUN 4                         /* parts in a row: the kernels ask for the next part's entries */
 #define WAVE ((int64_t)16384)         /* parts between which signals are looked at */
 
 /* Entries of both and rows before row r; wraps where an indptr is unsound. */
@@ -112,7 +113,8 @@ static int run(struct work *w, int64_t *nnz, int threads)
 {
     const sc_csr *A = w->A;
     struct sc_sequence S = {.col = w->out->indices, .val = w->out->data, .limit = A->nnz + w->B->nnz,
-                            .index = sc_index_size(A->idx), .value = sc_val_size(A->val), .threads = threads};
+                            .index = sc_index_size(A->idx), .value = sc_val_size(A->val), .threads = threads,
+                            .run = RUN};
     *w->canonical = 1;
     int status = cut_parts(w, threads);
     if (status == SC_OK) status = sc_sequence_open(&S, w->parts, w->room);

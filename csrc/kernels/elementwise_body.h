@@ -28,6 +28,16 @@ static inline int64_t FN(agreeing)(const IDX *a, const IDX *b, int64_t n)
     return k;
 }
 
+/* Asks for the lines of n entries: those of the next part, while this one is computed (its checks then find them in L2, and
+ * memory does not rest meanwhile). */
+static inline void FN(ask)(const IDX *col, const VAL *val, int64_t n)
+{
+    for (int64_t k = 0; k < n; k += 8) {
+        __builtin_prefetch(col + k);
+        __builtin_prefetch(val + k);
+    }
+}
+
 /* The end of the rows from r on whose columns are the same in both.  *level: up to where rows are known to be equally
  * long; a stretch of them is compared as one row, since short rows are dear one by one. */
 static inline int64_t FN(alike)(const PTR *pa, const PTR *pb, const IDX *ca, const IDX *cb, int64_t r, int64_t r1,
@@ -103,9 +113,11 @@ static int64_t FN(add)(const sc_csr *A, const sc_csr *B, const void *alpha_, con
     PTR *length = length_;
     IDX *col = out_col;
     VAL *val = out_val;
-    int64_t w = 0, level = r0;
+    int64_t w = 0, level = r0, na = pa[r1] - pa[r0], nb = pb[r1] - pb[r0];
     for (int64_t r = r0; r < r1; r++) {
         int64_t i = pa[r], j = pb[r], begin = w, next = FN(alike)(pa, pb, ca, cb, r, r1, &level), n = pa[next] - i;
+        FN(ask)(ca + i + na, va + i + na, pa[SC_MAX(next, r + 1)] - i);
+        FN(ask)(cb + j + nb, vb + j + nb, pb[SC_MAX(next, r + 1)] - j);
         if (next > r) {
             IDX *restrict c = col + w;
             VAL *restrict v = val + w;
@@ -168,11 +180,13 @@ static int64_t FN(multiply)(const sc_csr *A, const sc_csr *B, int64_t r0, int64_
     PTR *length = length_;
     IDX *col = out_col;
     VAL *val = out_val;
-    int64_t w = 0, level = r0;
+    int64_t w = 0, level = r0, na = pa[r1] - pa[r0], nb = pb[r1] - pb[r0];
     int alone = !FN(finite)(va + pa[r0], pa[r1] - pa[r0]) || !FN(finite)(vb + pb[r0], pb[r1] - pb[r0]);
     for (int64_t r = r0; r < r1; r++) {
         /* GCC fuses vectors of complex products even with contraction off: those go one by one. */
         int64_t i = pa[r], j = pb[r], begin = w, next = VREAL ? FN(alike)(pa, pb, ca, cb, r, r1, &level) : r;
+        FN(ask)(ca + i + na, va + i + na, pa[SC_MAX(next, r + 1)] - i);
+        FN(ask)(cb + j + nb, vb + j + nb, pb[SC_MAX(next, r + 1)] - j);
         if (next > r) {
             IDX *restrict c = col + w;
             VAL *restrict v = val + w;

@@ -1,20 +1,29 @@
+#define PANEL_ENTRIES 8192      /* as SC_PANEL in driver.h */
 #define RFN(name) FN(SC_PASTE(name, RED))                  /* one instance: rows_sum_f32_i64 */
 
-/* y[r] = terms of the values of row r, joined; long rows by 8 lanes, the same at every instruction set */
+/* y[r] = terms of the values of row r, joined; long rows by 8 lanes, the same at every instruction set.  The lines of the
+ * next panel are asked for meanwhile: its check finds them in L2, and memory does not rest while sums are formed. */
 static void RFN(rows)(const sc_csr *A, int64_t r0, int64_t r1, const void *mean_, void *y_)
 {
     const PTR *ptr = A->indptr;
     const VAL *val = A->data;
     const WIDE *mean = mean_;
     RES *y = y_;
+    const IDX *col = A->indices;
     for (int64_t r = r0; r < r1; r++) {
         int64_t p = ptr[r], end = ptr[r + 1];
         WIDE m = mean ? mean[r] : 0;
         RES s = 0;
+        __builtin_prefetch(col + p + PANEL_ENTRIES);
+        __builtin_prefetch(val + p + PANEL_ENTRIES);
+        __builtin_prefetch(val + p + 8 + PANEL_ENTRIES);
         if (end - p >= 16) {
             RES lane[8] = {0};
-            for (; p + 8 <= end; p += 8)
+            for (; p + 8 <= end; p += 8) {
+                __builtin_prefetch(col + p + PANEL_ENTRIES);
+                __builtin_prefetch(val + p + PANEL_ENTRIES);
                 for (int k = 0; k < 8; k++) lane[k] = JOIN(lane[k], TERM((WIDE)LOAD(val[p + k]), m));
+            }
             s = JOIN(JOIN(JOIN(lane[0], lane[4]), JOIN(lane[2], lane[6])),
                      JOIN(JOIN(lane[1], lane[5]), JOIN(lane[3], lane[7])));
         }
@@ -59,3 +68,4 @@ static void RFN(columns)(const sc_csr *A, int64_t r0, int64_t r1, const void *me
 }
 
 #undef RFN
+#undef PANEL_ENTRIES
