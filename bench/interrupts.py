@@ -39,6 +39,7 @@ def operations(scale):
     yield "matmul sparse @ dense", lambda: sc.matmul(A, X, threads=1)
     yield "matmul sparse.T @ dense", lambda: sc.matmul(A.T, X, threads=1)
     yield "matmul sparse @ vector", lambda: [sc.matmul(A, X[:, 0], threads=1) for _ in range(10)]
+    yield "matmul dense @ sparse", lambda: sc.matmul(X.T, A, threads=1)
     yield "matmul sparse @ sparse", lambda: sc.matmul(G, G, threads=1)
     yield "MatmulPlan", lambda: sc.MatmulPlan(G, G)
     yield "matmul_topn", lambda: sc.matmul_topn(narrow, narrow.T, 10, threads=1)

@@ -7,6 +7,8 @@
 
 #include <math.h>
 
+#include "team.h"
+
 #define SIGMAS 3.0
 #define RUN 16                  /* neighbours sampled together: a cache line of f32 */
 #define BINS 2048
@@ -262,19 +264,31 @@ static void locate(const int64_t *first, int64_t n, int64_t i, int64_t *which, i
     *local = i - first[lo];
 }
 
+struct everywhere {
+    const struct sc_pieces *p;
+    sc_piece_fn *work;
+    void *self;
+    int64_t first;
+    int status;
+};
+
+static void piece(void *everywhere, int64_t k, int thread)
+{
+    struct everywhere *e = everywhere;
+    const struct sc_pieces *p = e->p;
+    int64_t which, local;
+    locate(p->first, p->n, e->first + k, &which, &local);
+    struct sc_part q = sc_part_of(&p->cuts[which], local);
+    sc_report(&e->status, e->work(e->self, thread, p, which, &q, e->first + k));
+}
+
 int sc_everywhere(const struct sc_pieces *p, sc_piece_fn *work, void *self, int threads)
 {
-    int status = SC_OK;
     for (int64_t from = 0; from < p->parts; from += SC_POLL_PARTS) {
         int64_t to = SC_MIN(p->parts, from + SC_POLL_PARTS);
-#pragma omp parallel for num_threads(threads) schedule(monotonic : dynamic, 1) if (threads > 1)
-        for (int64_t k = from; k < to; k++) {
-            int64_t which, local;
-            locate(p->first, p->n, k, &which, &local);
-            struct sc_part q = sc_part_of(&p->cuts[which], local);
-            sc_report(&status, work(self, sc_slot(), p, which, &q, k));
-        }
-        if (status != SC_OK) return status;
+        struct everywhere e = {p, work, self, from, SC_OK};
+        sc_team(to - from, 1, threads, piece, &e);
+        if (e.status != SC_OK) return e.status;
         if (to < p->parts && sc_poll() != SC_OK) return SC_INTERRUPTED;
     }
     return SC_OK;

@@ -2,9 +2,6 @@
 #ifndef SC_SELECT_H
 #define SC_SELECT_H
 
-#ifdef _OPENMP
-#include <omp.h>
-#endif
 #include <sched.h>
 #include <stdatomic.h>
 
@@ -13,15 +10,6 @@
 #define SC_PART_BYTES (128 << 10)     /* read from memory once, then again from the second-level cache */
 #define SC_PACK_BYTES (704 << 10)     /* rows of an array of other strides, gathered */
 #define SC_POLL_PARTS 2048            /* parts between two looks at signals */
-
-static inline int sc_slot(void)
-{
-#ifdef _OPENMP
-    return omp_get_thread_num();
-#else
-    return 0;
-#endif
-}
 
 /* Parts of rows x cols, numbered in row-major order: whole rows together, or one row cut across. */
 struct sc_cuts { int64_t rows, cols, height, width, across, n; };

@@ -24,10 +24,10 @@
 #define TURN_ENTRIES 32768
 #define ENTRIES_PER_TURN (1 << 18)
 #define TURN_BYTES 256
-/* Where rows share their columns with their neighbours, the lines of C stay in cache by themselves (bcsstk16, 32 columns:
- * 1.8 ms scattered, 2.5 turned).  Columns of more entries than that are scattered where a panel of X leaves the L2 cache: terms of documents come by
- * Zipf's law and the rows of the frequent ones stay in cache (32 columns: 17 ms instead of 40); columns of few entries
- * are not worth private outputs. */
+/* Where rows share their columns with their neighbours, the lines of C stay in cache by themselves (bcsstk16, 32
+ * columns: 1.8 ms scattered, 2.5 turned).  Columns of more entries than that are scattered where a panel of X leaves the
+ * L2 cache: terms of documents come by Zipf's law and the rows of the frequent ones stay in cache (32 columns: 17 ms
+ * instead of 40); columns of few entries are not worth private outputs. */
 #define TURN_COLUMN_ENTRIES 32
 #define TURN_PANEL_BYTES (1 << 20)
 
@@ -281,7 +281,8 @@ static void gather_block(void *turned_, int64_t b, int thread)
     struct job *job = t->job;
     const sc_csr *A = job->A;
     const sc_dense *X = job->X, *C = job->C;
-    int64_t c0 = b * t->block, m = SC_MIN(t->block, A->cols - c0), n = C->cols, width = 256 / (int64_t)job->acc, step = m;
+    int64_t c0 = b * t->block, m = SC_MIN(t->block, A->cols - c0), n = C->cols;
+    int64_t width = 256 / (int64_t)job->acc, step = m;
     if (n * (int64_t)job->acc > ROW_BYTES) {
         width = n;
         step = 1;

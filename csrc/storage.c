@@ -49,20 +49,31 @@ static int64_t largest_part(const sc_storage *S, int64_t height)
     return most;
 }
 
+struct columns {
+    const sc_storage *S;
+    int64_t height;
+    int32_t *columns, *pointers;
+    int status;
+};
+
+static void columns_part(void *job_, int64_t part, int thread)
+{
+    struct columns *job = job_;
+    const sc_storage *S = job->S;
+    int64_t r = part * job->height;
+    sc_report(&job->status, decode(S, r, SC_MIN(r + job->height, S->rows), job->columns + start(S, r),
+                                   job->pointers + thread * (job->height + 1)));
+}
+
 int sc_storage_columns(const sc_storage *S, int32_t *columns, int threads)
 {
-    int64_t height = part_rows(S);
-    int status = largest_part(S, height) < 0 ? SC_BAD_INDPTR : SC_OK;
-    int32_t *pointers = sc_alloc((height + 1) * threads, sizeof *pointers);
-    if (!pointers) status = SC_NO_MEMORY;
-    if (status == SC_OK) {
-#pragma omp parallel for num_threads(threads) schedule(static) if (threads > 1)
-        for (int64_t r = 0; r < S->rows; r += height)
-            sc_report(&status, decode(S, r, SC_MIN(r + height, S->rows), columns + start(S, r),
-                                      pointers + sc_slot() * (height + 1)));
-    }
-    sc_free(pointers);
-    return status;
+    struct columns job = {S, part_rows(S), columns, 0, SC_OK};
+    if (largest_part(S, job.height) < 0) return SC_BAD_INDPTR;
+    job.pointers = sc_alloc((job.height + 1) * threads, sizeof *job.pointers);
+    if (!job.pointers) return SC_NO_MEMORY;
+    sc_team((S->rows + job.height - 1) / job.height, 1, threads, columns_part, &job);
+    sc_free(job.pointers);
+    return job.status;
 }
 
 /* One product: a part of the rows is decoded into the thread's own scratch and multiplied from there. */
@@ -105,26 +116,50 @@ int sc_storage_matmul(const sc_storage *S, const sc_dense *X, const sc_dense *C,
     return job.status;
 }
 
+struct words {
+    const sc_csr *A;
+    uint64_t *words;
+    int64_t parts;
+    int status;
+};
+
+static void words_part(void *job_, int64_t k, int thread)
+{
+    struct words *job = job_;
+    const sc_csr *A = job->A;
+    int64_t r0 = sc_cut(A, k, job->parts), r1 = sc_cut(A, k + 1, job->parts), line = (A->cols + 63) / 64;
+    int found = sc_check_rows(A, r0, r1);
+    (void)thread;
+    for (int64_t r = r0; r < r1 && found == SC_OK; r++)
+        sc_kernels()->storage->words_of_columns[A->idx](A->indices, sc_ptr(A, r), sc_ptr(A, r + 1), A->cols,
+                                                        job->words + r * line);
+    sc_report(&job->status, found);
+}
+
 int sc_storage_words(const sc_csr *A, uint64_t *words, int threads)
 {
-    int64_t line = (A->cols + 63) / 64, parts = sc_parts(A, SC_PANEL);
-    int status = SC_OK;
-#pragma omp parallel for num_threads(threads) schedule(dynamic, 1) if (threads > 1)
-    for (int64_t k = 0; k < parts; k++) {
-        int64_t r0 = sc_cut(A, k, parts), r1 = sc_cut(A, k + 1, parts);
-        int found = sc_check_rows(A, r0, r1);
-        for (int64_t r = r0; r < r1 && found == SC_OK; r++)
-            sc_kernels()->storage->words_of_columns[A->idx](A->indices, sc_ptr(A, r), sc_ptr(A, r + 1), A->cols,
-                                                            words + r * line);
-        sc_report(&status, found);
-    }
-    return status;
+    struct words job = {A, words, sc_parts(A, SC_PANEL), SC_OK};
+    sc_team(job.parts, 1, threads, words_part, &job);
+    return job.status;
+}
+
+struct positions {
+    const sc_storage *S;
+    const uint64_t *words;
+    uint8_t *positions;
+};
+
+static void positions_of_row(void *job_, int64_t r, int thread)
+{
+    const struct positions *job = job_;
+    const sc_storage *S = job->S;
+    (void)thread;
+    sc_kernels()->storage->positions_of_words(job->words + r * ((S->cols + 63) / 64), S->cols, S->group, S->bits,
+                                              job->positions + r * S->row_bytes, S->row_bytes);
 }
 
 void sc_storage_positions(const sc_storage *S, const uint64_t *words, uint8_t *positions, int threads)
 {
-#pragma omp parallel for num_threads(threads) schedule(static) if (threads > 1)
-    for (int64_t r = 0; r < S->rows; r++)
-        sc_kernels()->storage->positions_of_words(words + r * ((S->cols + 63) / 64), S->cols, S->group, S->bits,
-                                                  positions + r * S->row_bytes, S->row_bytes);
+    struct positions job = {S, words, positions};
+    sc_team(S->rows, S->rows / (8 * threads) + 1, threads, positions_of_row, &job);
 }

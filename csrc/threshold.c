@@ -2,6 +2,7 @@
  * is still in the second-level cache.  Where a part's entries go, and which of its ties are taken, follows from the
  * counts of the parts before it: each part waits for the sum of its predecessor, adds its own, and passes it on. */
 #include "select.h"
+#include "team.h"
 
 struct sc_cuts sc_cuts_of(const sc_dense *W, size_t size, int64_t multiple)
 {
@@ -150,6 +151,19 @@ static int do_part(const struct job *j, struct scratch *s, int64_t k)
 
 /* ---- all parts ---------------------------------------------------------------------------------- */
 
+struct wave {
+    const struct job *job;
+    struct scratch *scratch;      /* of every thread */
+    int64_t first;
+    int status;
+};
+
+static void part_of_wave(void *wave, int64_t k, int thread)
+{
+    struct wave *w = wave;
+    sc_report(&w->status, do_part(w->job, &w->scratch[thread], w->first + k));
+}
+
 static int log2_size(size_t size)
 {
     for (int i = 0; i < 5; i++)
@@ -194,9 +208,10 @@ int sc_select(const sc_dense *W, size_t size, const struct sc_rule *rule, const 
     int64_t wave = in_place ? SC_POLL_PARTS : SC_POLL_PARTS / 32;      /* columns are read far more slowly */
     for (int64_t from = 0; from < j.cuts.n && status == SC_OK; from += wave) {
         int64_t to = SC_MIN(j.cuts.n, from + wave);
-        /* Dynamic parts are given out in rising order, so a part's predecessor has always begun: no deadlock. */
-#pragma omp parallel for num_threads(threads) schedule(monotonic : dynamic, 1) if (threads > 1)
-        for (int64_t k = from; k < to; k++) sc_report(&status, do_part(&j, &s[sc_slot()], k));
+        struct wave w = {&j, s, from, SC_OK};
+        /* A team gives parts out in rising order, so a part's predecessor has always begun: no deadlock. */
+        sc_team(to - from, 1, threads, part_of_wave, &w);
+        status = w.status;
         if (status == SC_OK && to < j.cuts.n) status = sc_poll();
     }
     if (status == SC_OK) {

@@ -1,5 +1,6 @@
 /* Full structural check: indptr rises from 0 to nnz, every index lies within the columns. */
 #include "driver.h"
+#include "team.h"
 
 static int64_t col_at(const sc_csr *A, int64_t p)
 {
@@ -20,16 +21,26 @@ static int locate(const sc_csr *A, int64_t *row, int64_t *pos)
     return SC_OK;
 }
 
+struct job {
+    const sc_csr *A;
+    int64_t parts;
+    int status;
+};
+
+static void check_part(void *job_, int64_t k, int thread)
+{
+    struct job *job = job_;
+    (void)thread;
+    sc_report(&job->status, sc_check_rows(job->A, sc_cut(job->A, k, job->parts), sc_cut(job->A, k + 1, job->parts)));
+}
+
 int sc_validate(const sc_csr *A, int threads, int64_t *row, int64_t *pos)
 {
-    int status = SC_OK;
+    struct job job = {A, sc_parts(A, 1 << 16), SC_OK};
     *row = *pos = -1;
-    if (sc_ptr(A, 0) != 0 || sc_ptr(A, A->rows) > A->nnz) { *row = 0; status = SC_BAD_INDPTR; }
-    int64_t parts = sc_parts(A, 1 << 16);
-#pragma omp parallel for num_threads(threads) schedule(dynamic, 1) if (threads > 1)
-    for (int64_t k = 0; k < parts; k++)
-        sc_report(&status, sc_check_rows(A, sc_cut(A, k, parts), sc_cut(A, k + 1, parts)));
-    if (status == SC_OK) return SC_OK;
+    if (sc_ptr(A, 0) != 0 || sc_ptr(A, A->rows) > A->nnz) { *row = 0; job.status = SC_BAD_INDPTR; }
+    sc_team(job.parts, job.parts / (8 * threads) + 1, threads, check_part, &job);
+    if (job.status == SC_OK) return SC_OK;
     int found = locate(A, row, pos);
-    return found != SC_OK ? found : status;
+    return found != SC_OK ? found : job.status;
 }
