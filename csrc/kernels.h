@@ -125,6 +125,8 @@ struct sc_prepared_kernels {
     sc_fill_part_fn *fill[2][SC_NLAYOUT][SC_NIDX];
     /* to[k, 0:width] = X[k0 + k, j0 : j0 + n], zeros beyond n; and C[r0 + r, j0 : j0 + n] = from[r, 0:n] */
     void (*pack[2])(const sc_dense *X, int64_t k0, int64_t k1, int64_t j0, int64_t n, int64_t width, void *to);
+    /* c[r, 0:width] += bias[r] (NULL: not); relu: where < 0 it becomes 0 */
+    void (*finish[2])(void *c, int64_t rows, int64_t width, const void *bias, int relu);
     void (*unpack[2])(const sc_dense *C, int64_t r0, int64_t r1, int64_t j0, int64_t n, int64_t width,
                       const void *from);
 };

@@ -31,6 +31,18 @@ static int64_t sort_rows(uint8_t *heads, int64_t rows)
     return sum;
 }
 
+/* start[t] = the sum of those before it, for t <= n; returns the last */
+static int64_t sum_up(int64_t *start, int64_t n)
+{
+    int64_t sum = 0;
+    for (int64_t t = 0; t < n; t++) {
+        int64_t own = start[t];
+        start[t] = sum;
+        sum += own;
+    }
+    return start[n] = sum;
+}
+
 int sc_prepare_count(const sc_csr *A, int by_columns, sc_prepared *P, int threads)
 {
     sc_count_part_fn *count = sc_kernels()->prepared->count[P->val][P->layout][A->idx];
@@ -40,16 +52,15 @@ int sc_prepare_count(const sc_csr *A, int by_columns, sc_prepared *P, int thread
     for (int64_t part = 0; part < parts; part++) count(A, P, by_columns, part);
 
     if (P->layout == SC_CSR16 || P->layout == SC_BITMASK) return P->start[P->rows] == P->nnz ? SC_OK : SC_CHANGED;
-    int64_t tiles = up(P->rows, P->block_rows) * up(P->cols, P->block_cols), entries = 0;
+    if (P->layout == SC_SLICED) {
+        sum_up(P->start, parts * P->block_rows / SC_SLICE);
+        return SC_OK;
+    }
+    int64_t tiles = up(P->rows, P->block_rows) * up(P->cols, P->block_cols);
 #pragma omp parallel for num_threads(threads) schedule(static) if (threads > 1)
     for (int64_t t = 0; t < tiles; t++)
         P->start[t] = sort_rows((uint8_t *)P->heads + t * 2 * P->block_rows, P->block_rows);
-    for (int64_t t = 0; t <= tiles; t++) {
-        int64_t n = t < tiles ? P->start[t] : 0;
-        P->start[t] = entries;
-        entries += n;
-    }
-    return entries == P->nnz ? SC_OK : SC_CHANGED;
+    return sum_up(P->start, tiles) == P->nnz ? SC_OK : SC_CHANGED;
 }
 
 int sc_prepare_fill(const sc_csr *A, int by_columns, const sc_prepared *P, int threads)

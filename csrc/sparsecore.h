@@ -102,10 +102,15 @@ int sc_sddmm(const sc_csr *P, const void *X, const void *Y, int64_t n, int weigh
  *              start[tile]: first of its list and first entry (with gaps between the lists);
  *              heads[tile]: 16 list lengths for every group; index: 8-bit columns within the tile; values column by column.
  *   BITMASK    one block of columns; start: indptr; heads: 16-bit masks of every row, low bit first.
+ *   SLICED     one block of columns; heads[rb]: the rows of a block by falling count; eight neighbours of that order are
+ *              a slice, whose entries lie by turns, one of each row (SELL-C-sigma: Kreutzer et al., SIAM J. Sci. Comput.
+ *              36, 2014); start[slice]: its first entry; index: 16-bit columns; a row that has ended goes on with 0.0
+ *              at column `cols` (< 65536), where X is given a row of zeros.
  *
- * data, and the index of CSR16, have 16 more elements, of any value (columns: 0): whole vectors are read.
+ * data, and the index of CSR16 and SLICED, have 16 more elements, of any value (columns: 0): whole vectors are read.
  * The contents are trusted: only sc_prepare_count and sc_prepare_fill make them. */
-enum sc_layout { SC_CSR16, SC_BLOCKED, SC_PATTERNED, SC_BITMASK, SC_NLAYOUT };
+enum sc_layout { SC_CSR16, SC_BLOCKED, SC_PATTERNED, SC_BITMASK, SC_SLICED, SC_NLAYOUT };
+enum { SC_SLICE = 8 };       /* rows of a slice */
 typedef struct {
     int64_t rows, cols, nnz, block_rows, block_cols;
     int64_t *start;
@@ -118,8 +123,18 @@ typedef struct {
 int sc_prepare_count(const sc_csr *A, int by_columns, sc_prepared *P, int threads);
 /* index and data of the same */
 int sc_prepare_fill(const sc_csr *A, int by_columns, const sc_prepared *P, int threads);
-/* C = P @ X; X and C with any strides, of P's type */
-int sc_prepared_matmul(const sc_prepared *P, const sc_dense *X, const sc_dense *C, int threads);
+/* What is done to C while it is in cache: C + bias, one value of P's type for every row (NULL: none), then with relu
+ * max(C, 0), which keeps NaN. */
+typedef struct {
+    const void *bias;
+    int relu;
+} sc_finish;
+/* C = finish(P @ X) (NULL: nothing more); X and C with any strides, of P's type */
+int sc_prepared_matmul(const sc_prepared *P, const sc_dense *X, const sc_finish *finish, const sc_dense *C, int threads);
+/* C = finish[n-1](P[n-1] @ ... finish[0](P[0] @ X)), n >= 1; parallel[i]: product i takes
+ * `threads`, else one */
+int sc_prepared_chain(int64_t n, const sc_prepared *P, const sc_finish *finish, const sc_dense *X, const sc_dense *C,
+                      const int *parallel, int threads);
 
 /* ---- structure: transpose, conversion, slicing, stacking ----------------------------------- */
 /* The arrays of a result, in the index type of the input; sizes are the caller's business. */

@@ -44,7 +44,8 @@ def prepare(A, *, columns=None, transpose=False, threads=None):
 
     Notes
     -----
-    Layouts: 'csr', 'csr16' (16-bit columns), 'bitmask' (one bit for every element, for one column), 'blocked' (tiles of
+    Layouts: 'csr', 'csr16' (16-bit columns), 'sliced' (the same by eight rows of about one length, for one
+    column), 'bitmask' (one bit for every element, for one column), 'blocked' (tiles of
     rows in the order of their counts, 8-bit columns), 'patterned' (rows by fours, columns grouped by the rows they
     meet).  Inspector-executor as in the OSKI and MKL sparse libraries; Vuduc, Demmel, Yelick, J. Phys. Conf. Ser. 16
     (2005).
@@ -81,6 +82,8 @@ def _choose(shape, nnz, columns, dtype):
     if columns == 1:
         if level != "base" and density >= (0.3 if level == "avx512" else 0.35):      # bits become lanes
             return "bitmask", (rows, n)
+        if level == "avx2" and n < 1 << 16:
+            return "sliced", (rows, n)
         if level != "avx2" and density >= 0.13:     # 8-bit columns: what does not fit the cache is read faster
             return "blocked", (rows, cols)
     if columns == 1 or density * cols < 2:     # or tiles with hardly an entry in a row
@@ -115,9 +118,11 @@ class _Layout:
         start, heads = cls._space(final, layout, block)
         _core.prepare_count(*R[:4], by_columns, layout, block, start, heads, threads)
         # Whole vectors are read at the end of values and of 16-bit columns.
-        index = np.empty(0 if layout == "bitmask" else nnz + 16, np.uint16 if layout == "csr16" else np.uint8)
-        data = np.empty(nnz + 16, dtype)
-        index[nnz:], data[nnz:] = 0, 0
+        room = int(start[-1]) if layout == "sliced" else nnz
+        kind = np.uint16 if layout in ("csr16", "sliced") else np.uint8
+        index = np.empty(0 if layout == "bitmask" else room + 16, kind)
+        data = np.empty(room + 16, dtype)
+        index[room:], data[room:] = 0, 0
         _core.prepare_fill(*R[:4], by_columns, layout, block, start, heads, index, data, threads)
         return cls(final, layout, block, (start, heads, index, data), nnz, dtype)
 
@@ -130,6 +135,8 @@ class _Layout:
             return np.empty(m + 1, np.int64), np.empty(0, np.uint8)
         if layout == "bitmask":
             return np.empty(m + 1, np.int64), np.zeros(m * -(-n // 16), np.uint16)
+        if layout == "sliced":
+            return np.empty(tiles * rows // 8 + 1, np.int64), np.empty(tiles * rows, np.uint8)
         if layout == "blocked":
             return np.empty(tiles + 1, np.int64), np.zeros(tiles * 2 * rows, np.uint8)
         return np.empty(2 * (tiles + 1), np.int64), np.zeros(tiles * rows * 4, np.uint8)
@@ -148,6 +155,11 @@ class _Layout:
     def _entries(self):
         """Row, column and value of every entry in the order of storage."""
         start, heads, index, data = self.arrays
+        if self.layout == "sliced":
+            slices = np.repeat(np.arange(start.size - 1), np.diff(start) // 8)
+            row = (slices * 8 // self.block[0] * self.block[0])[:, None] + heads.reshape(-1, 8)[slices]
+            kept = index[:-16] < self.shape[1]
+            return row.ravel()[kept], index[:-16][kept].astype(np.int64), data[:-16][kept]
         index, data = index[: self.nnz], data[: self.nnz]
         (m, n), (rows, cols) = self.shape, self.block
         if self.layout == "csr16":

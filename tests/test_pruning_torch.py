@@ -9,6 +9,7 @@ import pytest
 torch = pytest.importorskip("torch")
 from torch import nn  # noqa: E402
 
+import sparsecore  # noqa: E402
 import sparsecore.pruning as pr  # noqa: E402
 from sparsecore.integrations import torch as sct  # noqa: E402
 
@@ -297,6 +298,68 @@ class TestSparseSequential:
         torch.testing.assert_close(chain(x), net(x), rtol=1e-5, atol=1e-6)
         assert not net[0].weight.is_sparse and torch.equal(chain(x), chain(x))
         torch.testing.assert_close(chain(x[:, None]), net(x[:, None]), rtol=1e-5, atol=1e-6)
+
+    @pytest.mark.parametrize("batch", [0, 1, 7, 300])
+    def test_the_bits_of_layers_called_one_by_one(self, batch):
+        _, chain = self.pair()
+        x, got = torch.randn(batch, 20), []
+        for threads in (1, 2, 3):
+            with sparsecore.threads(threads):
+                got += [chain(x), nn.Sequential.forward(chain, x)]
+        for y in got:
+            assert y.shape == (batch, 4) and torch.equal(y, got[0])
+
+    @pytest.mark.parametrize("x", [torch.randn(20, 5).T, torch.randn(5, 40)[:, ::2], torch.randn(10, 20)[::2],
+                                   torch.randn(1, 20).expand(5, 20)], ids=["turned", "columns", "rows", "expanded"])
+    def test_input_of_any_strides(self, x):
+        net, chain = self.pair()
+        torch.testing.assert_close(chain(x), net(x), rtol=1e-5, atol=1e-6)
+        torch.testing.assert_close(chain[0](x), net[0](x), rtol=1e-5, atol=1e-6)
+
+    def test_input_of_other_types(self):
+        net, chain = (module[:4] for module in self.pair())
+        x = torch.randn(3, 20)
+        y = chain(x.double())  # of the wider type, where nn.Linear refuses
+        assert y.dtype == torch.float64
+        torch.testing.assert_close(y, net.double()(x.double()), rtol=1e-6, atol=1e-7)
+        assert chain(x.half()).dtype == torch.float32
+        torch.testing.assert_close(chain(x.half()), chain(x.half().float()))
+        with pytest.raises(TypeError, match="BFloat16"):
+            chain(x.bfloat16())
+
+    def test_layers_of_double_precision(self):
+        net, chain = self.pair()
+        x = torch.randn(3, 20).double()
+        torch.testing.assert_close(chain.double()(x), net.double()(x), rtol=1e-12, atol=1e-13)
+
+    def test_a_kernel_chosen_later_is_taken(self):
+        net, chain = self.pair({1: "sparse"})
+        x = torch.randn(1, 20)
+        chain(x)
+        chain[0].choose(1, "dense")
+        chain[0].dense_product = lambda x: torch.zeros(1, 64)
+        assert not torch.equal(chain(x), net(x))
+
+    def test_one_dropout_in_training_is_called(self):
+        _, chain = self.pair()
+        chain[2].train()
+        x = data(50)[0]
+        torch.manual_seed(0)
+        assert not torch.equal(chain(x), chain(x))
+
+    @pytest.mark.parametrize("how", ["pickle", "deepcopy", "save"])
+    def test_travels_after_use(self, how):
+        _, chain = self.pair({1: "sparse", 8: "dense"})
+        x = torch.randn(1, 20)
+        expected = chain(x)
+        if how == "save":
+            file = io.BytesIO()
+            torch.save(chain, file)
+            other = torch.load(io.BytesIO(file.getvalue()), weights_only=False)
+        else:
+            other = copy.deepcopy(chain) if how == "deepcopy" else pickle.loads(pickle.dumps(chain))
+        assert isinstance(other, sct.SparseSequential) and torch.equal(other(x), expected)
+        assert other[0].values.data_ptr() != chain[0].values.data_ptr()
 
     def test_gradients_flow_to_the_input(self):
         grads = []

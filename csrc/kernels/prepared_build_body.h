@@ -64,6 +64,55 @@ static int FN(bitmask_fill)(const sc_csr *A, const sc_prepared *P, int by_column
     return 1;
 }
 
+/* ---- SLICED: start[slice] holds its number of entries until the driver sums up ------------------------------------ */
+
+static void FN(sliced_count)(const sc_csr *A, const sc_prepared *P, int by_columns, int64_t part)
+{
+    (void)by_columns;
+    const PTR *ptr = A->indptr;
+    int64_t rows = P->block_rows, r0 = part * rows, n = SC_MIN(rows, P->rows - r0);
+    uint8_t *id = (uint8_t *)P->heads + r0;
+    int64_t *entries = P->start + r0 / SC_SLICE;
+    uint32_t key[256];          /* by falling count, equal ones by row: the count is at most 65,535 */
+    for (int64_t i = 0; i < rows; i++) {
+        int64_t count = i < n ? (int64_t)ptr[r0 + i + 1] - ptr[r0 + i] : 0, j = i;
+        uint32_t own = (uint32_t)(65535 - SC_MIN(SC_MAX(count, 0), 65535)) << 8 | (uint32_t)i;
+        for (; j > 0 && key[j - 1] > own; j--) key[j] = key[j - 1];
+        key[j] = own;
+    }
+    for (int64_t i = 0; i < rows; i++) {
+        id[i] = (uint8_t)key[i];
+        if (i % SC_SLICE == 0) entries[i / SC_SLICE] = (65535 - (key[i] >> 8)) * SC_SLICE;
+    }
+}
+
+static int FN(sliced_fill)(const sc_csr *A, const sc_prepared *P, int by_columns, int64_t part, void *scratch)
+{
+    (void)by_columns;
+    (void)scratch;
+    const PTR *ptr = A->indptr;
+    const IDX *col = A->indices;
+    const VAL *val = A->data;
+    int64_t rows = P->block_rows, r0 = part * rows, n = SC_MIN(rows, P->rows - r0);
+    const uint8_t *id = (const uint8_t *)P->heads + r0;
+    UIDX top = 0;
+    for (int64_t i = 0; i < rows; i++) {
+        int64_t to = P->start[(r0 + i) / SC_SLICE] + i % SC_SLICE, to_end = P->start[(r0 + i) / SC_SLICE + 1];
+        int64_t p = id[i] < n ? ptr[r0 + id[i]] : 0, end = id[i] < n ? ptr[r0 + id[i] + 1] : 0;
+        if (p < 0 || end > A->nnz || (end - p) * SC_SLICE > to_end - (to - i % SC_SLICE)) return 0;
+        for (; p < end; p++, to += SC_SLICE) {
+            ((uint16_t *)P->index)[to] = (uint16_t)col[p];
+            ((VAL *)P->data)[to] = val[p];
+            top = SC_MAX(top, (UIDX)col[p]);
+        }
+        for (; to < to_end; to += SC_SLICE) {
+            ((uint16_t *)P->index)[to] = (uint16_t)P->cols;
+            ((VAL *)P->data)[to] = 0;
+        }
+    }
+    return (uint64_t)top < (uint64_t)P->cols;
+}
+
 /* ---- BLOCKED: counts in heads[tile][1], in row order until they are sorted -------------------------------------- */
 
 static void FN(blocked_count)(const sc_csr *A, const sc_prepared *P, int by_columns, int64_t part)

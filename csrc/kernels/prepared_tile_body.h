@@ -99,6 +99,26 @@ static void NAME(bitmask)(const sc_prepared *P, int64_t rb, int64_t kb, const vo
     }
 }
 
+static void NAME(sliced)(const sc_prepared *P, int64_t rb, int64_t kb, const void *X_, void *C_)
+{
+    (void)kb;
+    const uint8_t *id = (const uint8_t *)P->heads + rb * P->block_rows;
+    const VAL *X = X_, *val = P->data;
+    const uint16_t *col = P->index;
+    for (int64_t i = 0; i < P->block_rows; i++) {
+        int64_t slice = (rb * P->block_rows + i) / SC_SLICE, end = P->start[slice + 1];
+        VAL *C = (VAL *)C_ + id[i] * WIDE;
+        VEC(t) c[V];
+        SC_UNROLL for (int v = 0; v < V; v++) c[v] = VEC(load)(C + v * LANES);
+        for (int64_t p = P->start[slice] + i % SC_SLICE; p < end; p += SC_SLICE) {
+            VEC(t) a = VEC(set1)(val[p]);
+            const VAL *x = X + col[p] * WIDE;
+            SC_UNROLL for (int v = 0; v < V; v++) c[v] = VEC(fma)(a, VEC(load)(x + v * LANES), c[v]);
+        }
+        SC_UNROLL for (int v = 0; v < V; v++) VEC(store)(C + v * LANES, c[v]);
+    }
+}
+
 #undef WIDE
 #undef LANES
 #undef NAME

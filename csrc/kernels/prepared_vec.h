@@ -104,18 +104,26 @@ static inline __m256d vec_spread_fma_f64(unsigned m, const double *a, __m256d b,
 
 /* x[col[0]], x[col[1]], ...: the columns are loaded four at a time, the elements one by one, which is faster than a
  * gather instruction on Zen 3 (90 % zeros, in cache, two threads: 0.35 ms against 0.57; one by one from memory too: 0.37). */
-static inline __m128 vec_pick4(const float *x, const uint16_t *col)
+static inline int32_t vec_bits(const float *x)
+{
+    int32_t bits;
+    memcpy(&bits, x, sizeof bits);
+    return bits;
+}
+/* As integers, which compilers insert from memory in one instruction: 10 % faster than insert_ps. */
+static inline __m128i vec_pick4(const float *x, const uint16_t *col)
 {
     uint64_t w;
     memcpy(&w, col, 8);
-    __m128 v = _mm_load_ss(x + (w & 0xffff));
-    v = _mm_insert_ps(v, _mm_load_ss(x + (w >> 16 & 0xffff)), 0x10);
-    v = _mm_insert_ps(v, _mm_load_ss(x + (w >> 32 & 0xffff)), 0x20);
-    return _mm_insert_ps(v, _mm_load_ss(x + (w >> 48)), 0x30);
+    __m128i v = _mm_cvtsi32_si128(vec_bits(x + (w & 0xffff)));
+    v = _mm_insert_epi32(v, vec_bits(x + (w >> 16 & 0xffff)), 1);
+    v = _mm_insert_epi32(v, vec_bits(x + (w >> 32 & 0xffff)), 2);
+    return _mm_insert_epi32(v, vec_bits(x + (w >> 48)), 3);
 }
 static inline __m256 vec_pick_f32(const float *x, const uint16_t *col)
 {
-    return _mm256_insertf128_ps(_mm256_castps128_ps256(vec_pick4(x, col)), vec_pick4(x, col + 4), 1);
+    __m256i low = _mm256_castsi128_si256(vec_pick4(x, col));
+    return _mm256_castsi256_ps(_mm256_inserti128_si256(low, vec_pick4(x, col + 4), 1));
 }
 static inline __m256d vec_pick_f64(const double *x, const uint16_t *col)
 {

@@ -1,5 +1,7 @@
 # Layouts for repeated products.
 
+from cpython.mem cimport PyMem_Calloc, PyMem_Free
+
 cdef extern from "sparsecore.h" nogil:
     ctypedef struct sc_prepared:
         int64_t rows, cols, nnz, block_rows, block_cols
@@ -10,12 +12,18 @@ cdef extern from "sparsecore.h" nogil:
         int val
         int layout
     enum:
-        SC_CSR16, SC_BLOCKED, SC_PATTERNED, SC_BITMASK
+        SC_CSR16, SC_BLOCKED, SC_PATTERNED, SC_BITMASK, SC_SLICED
     int sc_prepare_count(const sc_csr *, int, sc_prepared *, int)
     int sc_prepare_fill(const sc_csr *, int, const sc_prepared *, int)
-    int sc_prepared_matmul(const sc_prepared *, const sc_dense *, const sc_dense *, int)
+    ctypedef struct sc_finish:
+        const void *bias
+        int relu
+    int sc_prepared_matmul(const sc_prepared *, const sc_dense *, const sc_finish *, const sc_dense *, int)
+    int sc_prepared_chain(int64_t, const sc_prepared *, const sc_finish *, const sc_dense *, const sc_dense *,
+                          const int *, int)
 
-LAYOUT_CODES = {"csr16": SC_CSR16, "blocked": SC_BLOCKED, "patterned": SC_PATTERNED, "bitmask": SC_BITMASK}
+LAYOUT_CODES = {"csr16": SC_CSR16, "blocked": SC_BLOCKED, "patterned": SC_PATTERNED, "bitmask": SC_BITMASK,
+                "sliced": SC_SLICED}
 
 
 cdef int prepared_view(sc_prepared *P, tuple shape, str layout, tuple block, cnp.ndarray start, cnp.ndarray heads,
@@ -64,5 +72,50 @@ def prepared_matmul(tuple shape, str layout, tuple block, start, heads, index, d
     dense_view(&x, X)
     dense_view(&c, C)
     with nogil:
-        status = sc_prepared_matmul(&P, &x, &c, threads)
+        status = sc_prepared_matmul(&P, &x, NULL, &c, threads)
     check(status)
+
+
+cdef class PreparedChain:
+    """Products of layouts one after another, each with a bias and a ReLU if asked for, in one call.
+
+    steps: (shape, layout, block, arrays, nnz, bias of the layout's type or None, relu, parallel) of every product.
+    """
+    cdef sc_prepared *P
+    cdef sc_finish *finish
+    cdef int *parallel
+    cdef int64_t n
+    cdef tuple keep     # the arrays that P and finish point into
+
+    def __cinit__(self, steps):
+        cdef int64_t i
+        self.keep = tuple(steps)
+        self.n = len(self.keep)
+        self.P = <sc_prepared *>PyMem_Calloc(self.n, sizeof(sc_prepared))
+        self.finish = <sc_finish *>PyMem_Calloc(self.n, sizeof(sc_finish))
+        self.parallel = <int *>PyMem_Calloc(self.n, sizeof(int))
+        if not (self.P and self.finish and self.parallel):
+            raise MemoryError()
+        for i, (shape, layout, block, (start, heads, index, data), nnz, bias, relu, parallel) in enumerate(self.keep):
+            prepared_view(self.P + i, shape, layout, block, start, heads, index, data, nnz)
+            if bias is not None:
+                if bias.shape != shape[:1] or bias.dtype != data.dtype or not bias.flags.c_contiguous:
+                    raise ValueError(f"the bias must be {shape[0]} contiguous values of type {data.dtype}")
+                self.finish[i].bias = cnp.PyArray_DATA(<cnp.ndarray>bias)
+            self.finish[i].relu = relu
+            self.parallel[i] = parallel
+
+    def __dealloc__(self):
+        PyMem_Free(self.P)
+        PyMem_Free(self.finish)
+        PyMem_Free(self.parallel)
+
+    def run(self, cnp.ndarray X, cnp.ndarray C, int threads):
+        """C = the last product of ... of the first with X"""
+        cdef sc_dense x, c
+        cdef int status
+        dense_view(&x, X)
+        dense_view(&c, C)
+        with nogil:
+            status = sc_prepared_chain(self.n, self.P, self.finish, &x, &c, self.parallel, threads)
+        check(status)

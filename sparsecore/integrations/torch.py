@@ -20,7 +20,7 @@ try:
 except ImportError as missing:
     raise ImportError("sparsecore.integrations.torch needs PyTorch: pip install 'sparsecore[torch]'") from missing
 
-from .. import _threads, ops
+from .. import _core, _threads, ops
 from .. import pruning as pr
 from ..prepared import prepare
 from ..pruning.methods import default_pattern, resolve
@@ -31,7 +31,6 @@ __all__ = ["Pruner", "SparseConv2d", "SparseLinear", "SparseSequential", "calibr
            "prune_with_rewinding", "shrink"]
 
 _BATCHES = (1, 8, 64, 256)
-_SMALL = 1 << 12  # outputs up to which NumPy adds the bias and cuts below zero: above, torch's loops are faster
 
 
 # ---------------------------------------------------------------- what a layer sees
@@ -312,7 +311,8 @@ class _Sparse(nn.Module):
         self.register_buffer("values", torch.from_numpy(np.array(matrix.data)))
         self.register_buffer("bias", None if bias is None else bias.detach().clone())
         self.kernels = {}
-        self._made = {}
+        self._made, self._nearest = {}, {}  # layouts and dense copies; the kernel of a batch
+        self._changes = 0  # how often weights or kernels changed: SparseSequential looks at it
 
     @property
     def nnz(self):
@@ -335,17 +335,22 @@ class _Sparse(nn.Module):
         """The product chosen at the measured batch nearest in ratio; None where nothing was measured."""
         if not self.kernels:
             return None
-        chosen = self._made.get(("kernel", batch))
+        chosen = self._nearest.get(batch)
         if chosen is None:
             nearest = min(self.kernels, key=lambda b: abs(np.log(b / max(1, batch))))
-            chosen = self._made["kernel", batch] = self.kernels[nearest]
+            chosen = self._nearest[batch] = self.kernels[nearest]
         return chosen
 
     def choose(self, batch, kernel):
         """Take this product ('dense', 'blas', 'sparse' or 'serial') for inputs of about this many rows."""
         self.kernels[batch] = kernel
-        for key in [key for key in self._made if isinstance(key, tuple)]:
-            del self._made[key]
+        self._nearest = {}
+        self._changes += 1
+
+    def _changed(self):
+        """Forget what was made of the weights."""
+        self._made, self._nearest = {}, {}
+        self._changes += 1
 
     def product(self, X, batch=None):
         """weights @ X + bias for a tensor X (in, columns), differentiable in X."""
@@ -355,49 +360,34 @@ class _Sparse(nn.Module):
 
     def _multiply(self, X, kernel=None, relu=False):
         """weights @ X + bias (in, columns) -> (out, columns), row by row in memory; relu: max(0, .) of it."""
-        run = self._made.get(X.shape[1] == 1)
+        if X.shape[0] != self.shape[1]:
+            raise ValueError(f"x has {X.shape[0]} features; the layer has {self.shape[1]} columns")
+        key = X.shape[1] == 1, _parallel(kernel, self.nnz * X.shape[1]), relu
+        run = self._made.get(key)
         if run is None:
-            run = self._made[X.shape[1] == 1] = self._runner(X.shape[1])
-        return run(X, kernel, relu)
+            run = self._made[key] = _Run([(self, kernel, relu)], X.shape[1])
+        return run(X) if run.fits(X) and kernel != "blas" else self._plainly(X, kernel, relu)
 
-    def _runner(self, columns):
-        """What _multiply does for one column, or for more: all that does not change is looked up here, because for one
-        sample it would cost more than the product."""
-        prepared = prepare(self.matrix(), columns=1 if columns == 1 else 64)
-        layout, (rows, features), dtype, nnz = prepared._layout(), self.shape, self.matrix().dtype, self.nnz
-        layout = None if layout.layout == "csr" or not rows else layout
-        zero = np.zeros((rows, 1), dtype)  # with an array NumPy's maximum takes half the time that it takes with a 0
-        bias_tensor = None if self.bias is None else self.bias[:, None]
-        bias = None if self.bias is None else bias_tensor.numpy()
+    def _prepared(self, columns):
+        """The weights laid out for one column, or for more."""
+        key = "one" if columns == 1 else "many"
+        if key not in self._made:
+            self._made[key] = prepare(self.matrix(), columns=1 if columns == 1 else 64)
+        return self._made[key]
 
-        def run(X, kernel, relu):
-            columns = X.shape[1]
-            if X.shape[0] != features:
-                raise ValueError(f"x has {X.shape[0]} features; the layer has {features} columns")
-            if kernel == "blas":
-                y = self._dense().numpy() @ X
-            elif layout is not None and columns and X.dtype == dtype:
-                y = np.empty((rows, columns), dtype)
-                layout.matmul(X, y, _threads_for(kernel, nnz * columns))
-            else:
-                y = ops.matmul(prepared, X, threads=_threads_for(kernel, nnz * columns))
-            if y.size > _SMALL:
-                tensor = torch.from_numpy(y)
-                if bias is not None:
-                    tensor.add_(bias_tensor)
-                if relu:
-                    torch.relu_(tensor)
-            else:
-                if bias is not None:
-                    y += bias
-                if relu:
-                    np.maximum(y, zero, out=y)
-            return y
-
-        return run
+    def _plainly(self, X, kernel, relu):
+        """_multiply by NumPy's dense product ('blas'), or for what the prepared kernels do not take."""
+        if kernel == "blas":
+            y = self._dense().numpy() @ X
+        else:
+            threads = _threads_for(_parallel(kernel, self.nnz * X.shape[1]))
+            y = ops.matmul(self._prepared(X.shape[1]), X, threads=threads)
+        if self.bias is not None:
+            y = y + self.bias.numpy()[:, None]
+        return np.maximum(y, y.dtype.type(0)) if relu else y
 
     def __getstate__(self):
-        return {**self.__dict__, "_made": {}}
+        return {**self.__dict__, "_made": {}, "_nearest": {}}
 
     def __deepcopy__(self, memo):
         clone = self.__class__.__new__(self.__class__)
@@ -406,8 +396,8 @@ class _Sparse(nn.Module):
         return clone
 
     def _apply(self, fn, recurse=True):
-        self._made = {}
         super()._apply(fn, recurse)
+        self._changed()
         if self.values.device.type != "cpu":
             raise ValueError(f"sparse layers run on the CPU; got device {self.values.device}")
         return self
@@ -418,17 +408,49 @@ class _Sparse(nn.Module):
             saved = state.get(prefix + name)
             if saved is not None:
                 setattr(self, name, torch.empty_like(saved))
-        self._made = {}
         super()._load_from_state_dict(state, prefix, *rest)
-        self._made = {}
+        self._changed()
 
 
-def _threads_for(kernel, work):
-    """Never more threads than torch would take; as many as were the faster where that was measured."""
-    if kernel == "serial":
-        return 1
-    limit = torch.get_num_threads()
-    return 1 if limit == 1 else min(limit, _threads.resolve(None, None if kernel == "sparse" else work))
+class _Run:
+    """Sparse layers one after another, with bias and ReLU, as one call: steps are (layer, kernel, does a ReLU follow).
+
+    For one sample, calls and checks of each layer would take as long as its product with 50,000 weights.
+    """
+
+    def __init__(self, steps, columns):
+        layers = [layer for layer, _, _ in steps]
+        self.steps, self.features, self.rows = steps, layers[0].shape[1], layers[-1].shape[0]
+        self.chain = None  # where some layer has no layout of its own, for its type or its shape
+        layouts = [layer._prepared(columns)._layout() for layer in layers]
+        biases = [None if layer.bias is None else layer.bias.numpy() for layer in layers]
+        self.dtype = layouts[0].dtype
+        if all(layout.layout != "csr" and layout.dtype == self.dtype for layout in layouts) and all(
+                bias is None or bias.dtype == self.dtype and bias.flags.c_contiguous for bias in biases):
+            self.chain = _core.PreparedChain([
+                (layout.shape, layout.layout, layout.block, layout.arrays, layout.nnz, bias, relu,
+                 _parallel(kernel, layout.nnz * columns))
+                for layout, bias, (_, kernel, relu) in zip(layouts, biases, steps)])
+
+    def fits(self, X):
+        return (self.chain is not None and X.shape[0] == self.features and X.shape[1] > 0 and X.dtype == self.dtype
+                and X.flags.aligned)
+
+    def __call__(self, X):
+        y = np.empty((self.rows, X.shape[1]), self.dtype)
+        self.chain.run(X, y, _threads_for(True))
+        return y
+
+
+def _parallel(kernel, work):
+    """May a product take more than one thread: as was measured, else by its size."""
+    return kernel == "sparse" or kernel != "serial" and work >= _threads.CROSSOVER
+
+
+def _threads_for(parallel):
+    """Never more threads than torch would take."""
+    limit = torch.get_num_threads() if parallel else 1
+    return 1 if limit == 1 else min(limit, _threads.resolve())
 
 
 class _Product(torch.autograd.Function):
@@ -510,59 +532,90 @@ class SparseConv2d(_Sparse):
 
 
 class SparseSequential(nn.Sequential):
-    """nn.Sequential whose sparse layers hand arrays to one another, with a ReLU between them done in place.
+    """nn.Sequential that multiplies neighbouring sparse layers, and the ReLU, Dropout and Identity between them, in one
+    call (in evaluation, for input without gradients, where none of them has a hook).
 
-    Names, state dict and values are those of nn.Sequential. For one sample, calling modules and wrapping tensors takes
-    as long as three layers of 50,000 weights do.
+    Names, state dict and values are those of nn.Sequential, the values to the bit those of its sparse layers called one
+    by one.  For one sample, calling modules and wrapping tensors takes as long as three layers of 50,000 weights do.
     """
 
     def forward(self, x):
         layers = list(self._modules.values())
-        known, steps, hooks = self.__dict__.get("_plan", (None, None, None))
-        if known != layers:
-            steps, hooks = _steps(layers)
-            self.__dict__["_plan"] = layers, steps, hooks
-        if x.requires_grad or x.ndim != 2 or self.training or any(hooks):
+        plan = self.__dict__.get("_plan")
+        if plan is None or plan.layers != layers:
+            plan = self.__dict__["_plan"] = _Plan(layers)
+        if x.ndim != 2 or x.requires_grad or self.training or plan.watched():
             return super().forward(x)
-        columns = None  # the value as an array (features, samples) after a sparse layer, when there is no tensor x
-        for layer, sparse, relu in steps:
-            if sparse and (columns is not None or x.ndim == 2 and not x.requires_grad):
-                kernel = layer._kernel(x.shape[0] if columns is None else columns.shape[1])
-                if kernel != "dense":
-                    columns = layer._multiply(x.numpy().T if columns is None else columns, kernel, relu)
-                    continue
-                if columns is not None:
-                    x, columns = torch.from_numpy(columns.T), None
-                x = layer.dense_product(x)
-                if relu:
-                    torch.relu_(x)
-                continue
-            if columns is not None:
-                x, columns = torch.from_numpy(columns.T), None
-            x = layer(x)
-            if relu:
-                x = torch.relu(x)
-        return x if columns is None else torch.from_numpy(columns.T)
+        return plan.run(x)
 
     def __getstate__(self):
         return {name: value for name, value in self.__dict__.items() if name != "_plan"}
 
 
-def _steps(layers):
-    """([(layer, is it sparse, does a ReLU follow)], the hooks of layers that these steps do not call)."""
-    steps, hooks = [], []
-    for layer in layers:
-        sparse = isinstance(layer, SparseLinear)
-        skipped = isinstance(layer, (nn.Dropout, nn.Identity))
-        follows = steps and isinstance(steps[-1][0], (SparseLinear, nn.Linear)) and not steps[-1][2]
-        if type(layer) is nn.ReLU and follows:
-            steps[-1] = *steps[-1][:2], True
-            skipped = True
-        elif not skipped:
-            steps.append((layer, sparse, False))
-        if sparse or skipped:
-            hooks += [layer._forward_hooks, layer._forward_pre_hooks]
-    return steps, hooks
+class _Plan:
+    """What SparseSequential does with its layers: steps are (layer, does a ReLU follow)."""
+
+    def __init__(self, layers):
+        self.layers, self.steps, self.routes = layers, [], {}
+        self.sparse = [layer for layer in layers if isinstance(layer, SparseLinear)]
+        self.passed = []  # modules that are not called
+        for layer in layers:
+            after = self.steps[-1] if self.steps else (None, True)
+            if type(layer) in (nn.Dropout, nn.Identity):
+                self.passed.append(layer)
+            elif type(layer) is nn.ReLU and isinstance(after[0], (SparseLinear, nn.Linear)) and not after[1]:
+                self.steps[-1] = after[0], True
+                self.passed.append(layer)
+            else:
+                self.steps.append((layer, False))
+        self.hooks = [hooks for layer in self.sparse + self.passed
+                      for hooks in (layer._forward_hooks, layer._forward_pre_hooks)]
+        self.changes = [layer._changes for layer in self.sparse]
+
+    def watched(self):
+        """Is there a hook on a module that is not called, or does one of them train?"""
+        return any(self.hooks) or any([layer.training for layer in self.passed])
+
+    def route(self, batch):
+        """[(a _Run of sparse layers, or None; or else (layer, kernel or None, does a ReLU follow))] for this batch."""
+        route, steps = [], []
+        for layer, relu in self.steps:
+            kernel = layer._kernel(batch) if isinstance(layer, SparseLinear) else "other"
+            if kernel in (None, "sparse", "serial"):
+                steps.append((layer, kernel, relu))
+                continue
+            if steps:
+                route.append((_Run(steps, batch), None))
+            steps = []
+            route.append((None, (layer, kernel, relu)))
+        return route + ([(_Run(steps, batch), None)] if steps else [])
+
+    def run(self, x):
+        changes = [layer._changes for layer in self.sparse]
+        if changes != self.changes or len(self.routes) > 64:
+            self.changes, self.routes = changes, {}
+        batch = x.shape[0]
+        route = self.routes.get(batch)
+        if route is None:
+            route = self.routes[batch] = self.route(batch)
+        columns = None  # the value as an array (features, samples) after a sparse layer, when there is no tensor x
+        for run, step in route:
+            inside = columns is not None or x.ndim == 2 and not x.requires_grad and x.shape[0] == batch
+            if run is not None and inside:
+                X = x.numpy().T if columns is None else columns
+                if run.fits(X):
+                    columns = run(X)
+                    continue
+            for layer, kernel, relu in (step,) if run is None else run.steps:
+                if inside and kernel in (None, "blas", "sparse", "serial"):
+                    columns = layer._multiply(x.numpy().T if columns is None else columns, kernel, relu)
+                    continue
+                if columns is not None:
+                    x, columns = torch.from_numpy(columns.T), None
+                x = layer.dense_product(x) if inside and kernel == "dense" else layer(x)
+                if relu:
+                    x = torch.relu(x)
+        return x if columns is None else torch.from_numpy(columns.T)
 
 
 def _measure(dense, sparse, batches, size):
@@ -601,7 +654,7 @@ def _settle(chain, batches):
 
 
 def _other_kinds(batch):
-    kinds = ["sparse", "serial"] if _threads_for("sparse", None) > 1 else ["sparse"]
+    kinds = ["sparse", "serial"] if _threads_for(True) > 1 else ["sparse"]
     if batch == 1 and _numpy_threads() <= torch.get_num_threads():
         kinds.append("blas")  # read at 70 GB/s from the cache where torch's product with one row read 45 (Zen 3)
     return kinds
