@@ -44,7 +44,7 @@ static void pack(void *job_, int64_t i, int thread)
     int64_t width = panel_width(job, n);
     char *to = job->packed + (size_t)(panel * job->depth * job->widest + k0 * width) * job->size;
     job->k->pack[job->val](job->X, k0, k1, j, n, width, to);
-    if (job->depth > job->P->cols && kb == job->blocks - 1)     /* what SLICED goes on with */
+    if (job->depth > job->P->cols && kb == job->blocks - 1)     /* what SLICED and LISTED fill up with */
         memset(to + (size_t)((k1 - k0) * width) * job->size, 0, (size_t)width * job->size);
 }
 
@@ -85,7 +85,7 @@ int sc_prepared_matmul(const sc_prepared *P, const sc_dense *X, const sc_finish 
     panels = up(n, job.widest);
     job.row_blocks = up(P->rows, P->block_rows);
     job.blocks = up(P->cols, P->block_cols);
-    job.depth = P->cols + (P->layout == SC_SLICED);
+    job.depth = P->cols + (P->layout == SC_SLICED || P->layout == SC_LISTED);
     /* A row-major X as wide as the panel, or one contiguous column, is a packed panel (of P->cols rows). */
     int direct = n == job.widest && X->row_stride == n && (X->col_stride == 1 || n == 1) && job.depth == P->cols;
     int64_t group = SC_MAX(1, SC_MIN(panels, GROUP_BYTES / (job.depth * job.widest * (int64_t)job.size + 1)));

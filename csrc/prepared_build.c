@@ -31,16 +31,16 @@ static int64_t sort_rows(uint8_t *heads, int64_t rows)
     return sum;
 }
 
-/* start[t] = the sum of those before it, for t <= n; returns the last */
-static int64_t sum_up(int64_t *start, int64_t n)
+/* start[t * stride] = the sum of those before it, for t <= n; returns the last */
+static int64_t sum_up(int64_t *start, int64_t stride, int64_t n)
 {
     int64_t sum = 0;
-    for (int64_t t = 0; t < n; t++) {
-        int64_t own = start[t];
-        start[t] = sum;
+    for (int64_t t = 0; t < n; t++, start += stride) {
+        int64_t own = *start;
+        *start = sum;
         sum += own;
     }
-    return start[n] = sum;
+    return *start = sum;
 }
 
 int sc_prepare_count(const sc_csr *A, int by_columns, sc_prepared *P, int threads)
@@ -53,14 +53,19 @@ int sc_prepare_count(const sc_csr *A, int by_columns, sc_prepared *P, int thread
 
     if (P->layout == SC_CSR16 || P->layout == SC_BITMASK) return P->start[P->rows] == P->nnz ? SC_OK : SC_CHANGED;
     if (P->layout == SC_SLICED) {
-        sum_up(P->start, parts * P->block_rows / SC_SLICE);
+        sum_up(P->start, 1, parts * P->block_rows / SC_SLICE);
+        return SC_OK;
+    }
+    if (P->layout == SC_LISTED) {
+        sum_up(P->start, 2, parts);
+        sum_up(P->start + 1, 2, parts);
         return SC_OK;
     }
     int64_t tiles = up(P->rows, P->block_rows) * up(P->cols, P->block_cols);
 #pragma omp parallel for num_threads(threads) schedule(static) if (threads > 1)
     for (int64_t t = 0; t < tiles; t++)
         P->start[t] = sort_rows((uint8_t *)P->heads + t * 2 * P->block_rows, P->block_rows);
-    return sum_up(P->start, tiles) == P->nnz ? SC_OK : SC_CHANGED;
+    return sum_up(P->start, 1, tiles) == P->nnz ? SC_OK : SC_CHANGED;
 }
 
 int sc_prepare_fill(const sc_csr *A, int by_columns, const sc_prepared *P, int threads)

@@ -106,11 +106,15 @@ int sc_sddmm(const sc_csr *P, const void *X, const void *Y, int64_t n, int weigh
  *              a slice, whose entries lie by turns, one of each row (SELL-C-sigma: Kreutzer et al., SIAM J. Sci. Comput.
  *              36, 2014); start[slice]: its first entry; index: 16-bit columns; a row that has ended goes on with 0.0
  *              at column `cols` (< 65536), where X is given a row of zeros.
+ *   LISTED     rows by fours, one block of columns; the columns that meet a group are listed by their 4-bit row mask in
+ *              whole eights, the last one filled up with column `cols` (< 65536: zeros of X, as above);
+ *              start[2 rb], start[2 rb + 1]: first column and first value of a block of rows; heads[group]: 16 list
+ *              lengths in eights; index: 16-bit columns; data: for every eight columns eight values of each row.
  *
  * data, and the index of CSR16 and SLICED, have 16 more elements, of any value (columns: 0): whole vectors are read.
  * The contents are trusted: only sc_prepare_count and sc_prepare_fill make them. */
-enum sc_layout { SC_CSR16, SC_BLOCKED, SC_PATTERNED, SC_BITMASK, SC_SLICED, SC_NLAYOUT };
-enum { SC_SLICE = 8 };       /* rows of a slice */
+enum sc_layout { SC_CSR16, SC_BLOCKED, SC_PATTERNED, SC_BITMASK, SC_SLICED, SC_LISTED, SC_NLAYOUT };
+enum { SC_SLICE = 8, SC_EIGHT = 8 };     /* rows of a slice, columns of a step of LISTED */
 typedef struct {
     int64_t rows, cols, nnz, block_rows, block_cols;
     int64_t *start;

@@ -44,11 +44,11 @@ def prepare(A, *, columns=None, transpose=False, threads=None):
 
     Notes
     -----
-    Layouts: 'csr', 'csr16' (16-bit columns), 'sliced' (the same by eight rows of about one length, for one
-    column), 'bitmask' (one bit for every element, for one column), 'blocked' (tiles of
-    rows in the order of their counts, 8-bit columns), 'patterned' (rows by fours, columns grouped by the rows they
-    meet).  Inspector-executor as in the OSKI and MKL sparse libraries; Vuduc, Demmel, Yelick, J. Phys. Conf. Ser. 16
-    (2005).
+    Layouts: 'csr', 'csr16' (16-bit columns); for one column 'sliced' (the same by eight rows of about one length),
+    'listed' (rows by fours, columns listed by the rows they meet) and 'bitmask' (one bit for every element); for more
+    'blocked' (tiles of rows in the order of their counts, 8-bit columns) and 'patterned' (tiles of rows by fours,
+    columns grouped by the rows they meet).  Inspector-executor as in the OSKI and MKL sparse libraries; Vuduc, Demmel,
+    Yelick, J. Phys. Conf. Ser. 16 (2005).
 
     Examples
     --------
@@ -80,10 +80,10 @@ def _choose(shape, nnz, columns, dtype):
     cols = 128
     level = _core.isa_chosen()
     if columns == 1:
+        if level == "avx2" and n < 1 << 16:
+            return "listed" if density >= 0.2 else "sliced", (rows, n)
         if level != "base" and density >= (0.3 if level == "avx512" else 0.35):      # bits become lanes
             return "bitmask", (rows, n)
-        if level == "avx2" and n < 1 << 16:
-            return "sliced", (rows, n)
         if level != "avx2" and density >= 0.13:     # 8-bit columns: what does not fit the cache is read faster
             return "blocked", (rows, cols)
     if columns == 1 or density * cols < 2:     # or tiles with hardly an entry in a row
@@ -118,11 +118,11 @@ class _Layout:
         start, heads = cls._space(final, layout, block)
         _core.prepare_count(*R[:4], by_columns, layout, block, start, heads, threads)
         # Whole vectors are read at the end of values and of 16-bit columns.
-        room = int(start[-1]) if layout == "sliced" else nnz
-        kind = np.uint16 if layout in ("csr16", "sliced") else np.uint8
-        index = np.empty(0 if layout == "bitmask" else room + 16, kind)
-        data = np.empty(room + 16, dtype)
-        index[room:], data[room:] = 0, 0
+        listed, stored = {"sliced": start[[-1, -1]], "listed": start[-2:],
+                          "bitmask": (-16, nnz)}.get(layout, (nnz, nnz))
+        index = np.empty(listed + 16, np.uint16 if layout in ("csr16", "sliced", "listed") else np.uint8)
+        data = np.empty(stored + 16, dtype)
+        index[listed:], data[stored:] = 0, 0
         _core.prepare_fill(*R[:4], by_columns, layout, block, start, heads, index, data, threads)
         return cls(final, layout, block, (start, heads, index, data), nnz, dtype)
 
@@ -135,6 +135,8 @@ class _Layout:
             return np.empty(m + 1, np.int64), np.empty(0, np.uint8)
         if layout == "bitmask":
             return np.empty(m + 1, np.int64), np.zeros(m * -(-n // 16), np.uint16)
+        if layout == "listed":
+            return np.empty(2 * (tiles + 1), np.int64), np.zeros(tiles * rows * 4, np.uint16)
         if layout == "sliced":
             return np.empty(tiles * rows // 8 + 1, np.int64), np.empty(tiles * rows, np.uint8)
         if layout == "blocked":
@@ -155,13 +157,22 @@ class _Layout:
     def _entries(self):
         """Row, column and value of every entry in the order of storage."""
         start, heads, index, data = self.arrays
+        (m, n), (rows, cols) = self.shape, self.block
         if self.layout == "sliced":
             slices = np.repeat(np.arange(start.size - 1), np.diff(start) // 8)
-            row = (slices * 8 // self.block[0] * self.block[0])[:, None] + heads.reshape(-1, 8)[slices]
-            kept = index[:-16] < self.shape[1]
+            row = (slices * 8 // rows * rows)[:, None] + heads.reshape(-1, 8)[slices]
+            kept = index[:-16] < n
             return row.ravel()[kept], index[:-16][kept].astype(np.int64), data[:-16][kept]
+        bits = (np.arange(16)[:, None] >> np.arange(4)) & 1         # of the masks of four rows
+        if self.layout == "listed":
+            eights = heads.reshape(-1, 16).astype(np.int64)         # group, mask
+            group, mask = (np.repeat(a.ravel(), eights.ravel()) for a in np.indices(eights.shape))
+            which, row = np.nonzero(bits[mask])                     # of the eights of columns; of the group
+            column = index[:-16].reshape(-1, 8)[which].ravel()
+            row = np.repeat(row + 4 * group[which], 8)
+            kept = column < n
+            return row[kept], column[kept].astype(np.int64), data[:-16][kept]
         index, data = index[: self.nnz], data[: self.nnz]
-        (m, n), (rows, cols) = self.shape, self.block
         if self.layout == "csr16":
             return np.repeat(np.arange(m), np.diff(start)), index.astype(np.int64), data
         if self.layout == "bitmask":
@@ -175,7 +186,6 @@ class _Layout:
             tile = np.repeat(first % blocks * cols, heads[:, 1].sum(axis=1, dtype=np.int64))
             return np.repeat(row.ravel(), heads[:, 1].ravel()), index + tile, data
         heads = heads.reshape(-1, rows // 4, 16)        # tile, group, mask
-        bits = (np.arange(16)[:, None] >> np.arange(4)) & 1
         lists = heads.sum(axis=(1, 2), dtype=np.int64)
         entries = (heads * bits.sum(axis=1)).sum(axis=(1, 2), dtype=np.int64)
         index, data = index[_runs(start[:-2:2], lists)], data[_runs(start[1:-2:2], entries)]

@@ -113,6 +113,94 @@ static int FN(sliced_fill)(const sc_csr *A, const sc_prepared *P, int by_columns
     return (uint64_t)top < (uint64_t)P->cols;
 }
 
+/* ---- LISTED: start[2 part] and start[2 part + 1] hold the sizes of a part until the driver sums up ----------------- */
+
+/* The next column of a group of four rows, at p[i] < end[i] of their entries: its row mask, 0 at the end; `at` are the
+ * entries that have it, p goes beyond them. */
+static unsigned FN(next_column)(const IDX *col, int64_t p[4], const int64_t end[4], int64_t at[4], IDX *column)
+{
+    unsigned mask = 0;
+    IDX least = 0;
+    for (int i = 0; i < 4; i++)
+        if (p[i] < end[i] && (!mask || col[p[i]] <= least)) {
+            mask = mask && col[p[i]] == least ? mask | 1u << i : 1u << i;
+            least = col[p[i]];
+        }
+    for (int i = 0; i < 4; i++)
+        if (mask >> i & 1) at[i] = p[i]++;
+    *column = least;
+    return mask;
+}
+
+/* The entries of the four rows from r on */
+static void FN(group_rows)(const sc_csr *A, int64_t r, int64_t p[4], int64_t end[4])
+{
+    const PTR *ptr = A->indptr;
+    for (int i = 0; i < 4; i++) {
+        p[i] = r + i < A->rows ? SC_MAX(ptr[r + i], 0) : 0;
+        end[i] = r + i < A->rows ? SC_MIN(ptr[r + i + 1], A->nnz) : 0;
+    }
+}
+
+static void FN(listed_count)(const sc_csr *A, const sc_prepared *P, int by_columns, int64_t part)
+{
+    (void)by_columns;
+    int64_t columns = 0, values = 0;
+    for (int64_t g = part * P->block_rows / 4; g < (part + 1) * P->block_rows / 4; g++) {
+        uint16_t *eights = (uint16_t *)P->heads + g * 16;
+        int64_t p[4], end[4], at[4], count[16] = {0};
+        IDX column;
+        unsigned m;
+        FN(group_rows)(A, g * 4, p, end);
+        while ((m = FN(next_column)(A->indices, p, end, at, &column))) count[m]++;
+        for (m = 1; m < 16; m++) {
+            int64_t n = SC_MIN((count[m] + SC_EIGHT - 1) / SC_EIGHT, 65535);
+            eights[m] = (uint16_t)n;
+            columns += n * SC_EIGHT;
+            values += n * SC_EIGHT * __builtin_popcount(m);
+        }
+    }
+    P->start[2 * part] = columns;
+    P->start[2 * part + 1] = values;
+}
+
+static int FN(listed_fill)(const sc_csr *A, const sc_prepared *P, int by_columns, int64_t part, void *scratch)
+{
+    (void)by_columns;
+    (void)scratch;
+    const VAL *val = A->data;
+    uint16_t *index = (uint16_t *)P->index + P->start[2 * part];
+    VAL *data = (VAL *)P->data + P->start[2 * part + 1];
+    for (int64_t g = part * P->block_rows / 4; g < (part + 1) * P->block_rows / 4; g++) {
+        const uint16_t *eights = (const uint16_t *)P->heads + g * 16;
+        int64_t p[4], end[4], at[4], count[16] = {0}, first[16], first_value[16];
+        IDX column;
+        unsigned m;
+        for (m = 1; m < 16; m++) {
+            int64_t n = (int64_t)eights[m] * SC_EIGHT, rows = __builtin_popcount(m);
+            first[m] = index - (uint16_t *)P->index;
+            first_value[m] = data - (VAL *)P->data;
+            for (int64_t k = 0; k < n; k++) index[k] = (uint16_t)P->cols;
+            memset(data, 0, (size_t)(n * rows) * sizeof(VAL));
+            index += n;
+            data += n * rows;
+        }
+        FN(group_rows)(A, g * 4, p, end);
+        while ((m = FN(next_column)(A->indices, p, end, at, &column))) {
+            int64_t k = count[m]++;
+            if (k >= (int64_t)eights[m] * SC_EIGHT || (uint64_t)(UIDX)column >= (uint64_t)P->cols) return 0;
+            ((uint16_t *)P->index)[first[m] + k] = (uint16_t)column;
+            VAL *to = (VAL *)P->data + first_value[m] + k / SC_EIGHT * SC_EIGHT * __builtin_popcount(m) + k % SC_EIGHT;
+            for (int i = 0; i < 4; i++)
+                if (m >> i & 1) {
+                    *to = val[at[i]];
+                    to += SC_EIGHT;
+                }
+        }
+    }
+    return 1;
+}
+
 /* ---- BLOCKED: counts in heads[tile][1], in row order until they are sorted -------------------------------------- */
 
 static void FN(blocked_count)(const sc_csr *A, const sc_prepared *P, int by_columns, int64_t part)

@@ -119,6 +119,29 @@ static void NAME(sliced)(const sc_prepared *P, int64_t rb, int64_t kb, const voi
     }
 }
 
+static void NAME(listed)(const sc_prepared *P, int64_t rb, int64_t kb, const void *X_, void *C_)
+{
+    (void)kb;
+    const VAL *X = X_, *val = (const VAL *)P->data + P->start[2 * rb + 1];
+    const uint16_t *col = (const uint16_t *)P->index + P->start[2 * rb];
+    const uint16_t *eights = (const uint16_t *)P->heads + rb * P->block_rows * 4;
+    VAL *C = C_;
+    for (int64_t g = 0; g < P->block_rows / 4; g++, C += 4 * WIDE, eights += 16)
+        for (unsigned m = 1; m < 16; m++)
+            for (int64_t n = eights[m]; n; n--, col += SC_EIGHT)
+                for (int i = 0; i < 4; i++) {
+                    if (!(m >> i & 1)) continue;
+                    VEC(t) c[V];
+                    SC_UNROLL for (int v = 0; v < V; v++) c[v] = VEC(load)(C + i * WIDE + v * LANES);
+                    for (int k = 0; k < SC_EIGHT; k++) {
+                        VEC(t) a = VEC(set1)(*val++);
+                        const VAL *x = X + col[k] * WIDE;
+                        SC_UNROLL for (int v = 0; v < V; v++) c[v] = VEC(fma)(a, VEC(load)(x + v * LANES), c[v]);
+                    }
+                    SC_UNROLL for (int v = 0; v < V; v++) VEC(store)(C + i * WIDE + v * LANES, c[v]);
+                }
+}
+
 #undef WIDE
 #undef LANES
 #undef NAME

@@ -12,7 +12,7 @@ cdef extern from "sparsecore.h" nogil:
         int val
         int layout
     enum:
-        SC_CSR16, SC_BLOCKED, SC_PATTERNED, SC_BITMASK, SC_SLICED
+        SC_CSR16, SC_BLOCKED, SC_PATTERNED, SC_BITMASK, SC_SLICED, SC_LISTED
     int sc_prepare_count(const sc_csr *, int, sc_prepared *, int)
     int sc_prepare_fill(const sc_csr *, int, const sc_prepared *, int)
     ctypedef struct sc_finish:
@@ -23,7 +23,7 @@ cdef extern from "sparsecore.h" nogil:
                           const int *, int)
 
 LAYOUT_CODES = {"csr16": SC_CSR16, "blocked": SC_BLOCKED, "patterned": SC_PATTERNED, "bitmask": SC_BITMASK,
-                "sliced": SC_SLICED}
+                "sliced": SC_SLICED, "listed": SC_LISTED}
 
 
 cdef int prepared_view(sc_prepared *P, tuple shape, str layout, tuple block, cnp.ndarray start, cnp.ndarray heads,
