@@ -4,6 +4,7 @@
 #include <math.h>
 
 #include "driver.h"
+#include "team.h"
 
 /* Rows of a chunk: a panel's share stays in L1 while all panels of the other side pass by. */
 #define CHUNK 256
@@ -16,25 +17,59 @@ static int real(enum sc_val val) { return val == SC_F32 || val == SC_F64; }
 
 static int64_t width(enum sc_val val) { return val == SC_F32 ? 16 : 8; }
 
+/* What the parts of an operation share. */
+struct tall {
+    const struct sc_tall_kernels *kernels;
+    enum sc_val val;
+    size_t size;
+    int64_t w, n, chunks, parts;
+    const void *V, *C;
+    void *W, *out;
+    int64_t p, q, columns, row, panel, column;
+    const double *factor;
+    char *scratch;
+    int64_t each;               /* elements of scratch for a part or a thread */
+    int half;
+};
+
+static struct tall tall(enum sc_val val, int64_t n, const void *V, int64_t p)
+{
+    int64_t chunks = (n + CHUNK - 1) / CHUNK;
+    return (struct tall){.kernels = sc_kernels()->tall, .val = val, .size = sc_val_size(val), .w = width(val), .n = n,
+                         .chunks = chunks, .parts = SC_MAX(1, SC_MIN(PARTS, chunks / 4)), .V = V, .p = p};
+}
+
+static void inner_part(void *job, int64_t part, int thread)
+{
+    const struct tall *t = job;
+    (void)thread;
+    for (int64_t c = t->chunks * part / t->parts; c < t->chunks * (part + 1) / t->parts; c++)
+        t->kernels->inner[t->val](t->V, t->half ? 1 : t->p, t->half, t->w * t->n, t->W, t->q, t->w * t->n, c * CHUNK,
+                                  SC_MIN(t->n, (c + 1) * CHUNK), t->scratch + (size_t)(part * t->each) * t->size,
+                                  t->w * t->w * t->p);
+}
+
 /* C = V.T @ W */
 int sc_panels_inner(enum sc_val val, int64_t n, const void *V, int64_t p, const void *W, int64_t q, void *C,
                     int half, int threads)
 {
     if (!real(val)) return SC_BAD_TYPE;
-    size_t size = sc_val_size(val);
-    const struct sc_tall_kernels *k = sc_kernels()->tall;
-    int64_t w = width(val), chunks = (n + CHUNK - 1) / CHUNK, parts = SC_MAX(1, SC_MIN(PARTS, chunks / 4));
-    int64_t entries = w * w * p * q;
-    char *sums = sc_calloc(parts * entries, size);
-    if (!sums) return SC_NO_MEMORY;
-#pragma omp parallel for num_threads(threads) schedule(dynamic, 1) if (threads > 1)
-    for (int64_t part = 0; part < parts; part++)
-        for (int64_t c = chunks * part / parts; c < chunks * (part + 1) / parts; c++)
-            k->inner[val](V, half ? 1 : p, half, w * n, W, q, w * n, c * CHUNK, SC_MIN(n, (c + 1) * CHUNK),
-                          sums + (size_t)(part * entries) * size, w * w * p);
-    sc_kernels()->product->sum_parts[val](sums, parts, entries, entries, C);
-    sc_free(sums);
+    struct tall t = tall(val, n, V, p);
+    t.W = (void *)W, t.q = q, t.half = half, t.each = t.w * t.w * p * q;
+    t.scratch = sc_calloc(t.parts * t.each, t.size);
+    if (!t.scratch) return SC_NO_MEMORY;
+    sc_team(t.parts, 1, threads, inner_part, &t);
+    sc_kernels()->product->sum_parts[val](t.scratch, t.parts, t.each, t.each, C);
+    sc_free(t.scratch);
     return SC_OK;
+}
+
+static void subtract_chunk(void *job, int64_t c, int thread)
+{
+    const struct tall *t = job;
+    (void)thread;
+    t->kernels->subtract[t->val](t->V, t->p, t->w * t->n, t->C, t->q, t->w * t->n, c * CHUNK,
+                                 SC_MIN(t->n, (c + 1) * CHUNK), t->W);
 }
 
 /* W -= V @ C */
@@ -42,12 +77,22 @@ int sc_panels_subtract(enum sc_val val, int64_t n, const void *V, int64_t p, con
                        int threads)
 {
     if (!real(val)) return SC_BAD_TYPE;
-    const struct sc_tall_kernels *k = sc_kernels()->tall;
-    int64_t w = width(val), chunks = (n + CHUNK - 1) / CHUNK;
-#pragma omp parallel for num_threads(threads) schedule(dynamic, 4) if (threads > 1)
-    for (int64_t c = 0; c < chunks; c++)
-        k->subtract[val](V, p, w * n, C, q, w * n, c * CHUNK, SC_MIN(n, (c + 1) * CHUNK), W);
+    struct tall t = tall(val, n, V, p);
+    t.C = C, t.W = W, t.q = q;
+    sc_team(t.chunks, 4, threads, subtract_chunk, &t);
     return SC_OK;
+}
+
+static void rotate_chunk(void *job, int64_t c, int thread)
+{
+    const struct tall *t = job;
+    char *T = t->scratch + (size_t)(thread * t->each) * t->size;
+    int64_t i0 = c * ROTATE_CHUNK, i1 = SC_MIN(t->n, i0 + ROTATE_CHUNK);
+    t->kernels->rotate[t->val](t->V, t->p, t->w * t->n, t->C, t->q, i0, i1, T);
+    for (int64_t j = 0; j < t->columns; j += t->w)
+        t->kernels->move[t->val]((char *)t->out + (size_t)(i0 * t->row + j / t->w * t->panel) * t->size, t->row,
+                                 t->column, T + (size_t)j * t->size, t->w * t->q, i1 - i0,
+                                 SC_MIN(t->w, t->columns - j), NULL);
 }
 
 /* out[:, 0:columns] = (V @ Q)[:, 0:columns]; element (i, w b + c) of out lies at i*row + b*panel + c*column.
@@ -56,25 +101,27 @@ int sc_panels_rotate(enum sc_val val, int64_t n, const void *V, int64_t p, const
                      int64_t columns, int64_t row, int64_t panel, int64_t column, int threads)
 {
     if (!real(val)) return SC_BAD_TYPE;
-    size_t size = sc_val_size(val);
-    const struct sc_tall_kernels *k = sc_kernels()->tall;
-    int64_t w = width(val), chunks = (n + ROTATE_CHUNK - 1) / ROTATE_CHUNK, tile = ROTATE_CHUNK * w * q;
-    int64_t parts = SC_MAX(1, SC_MIN(threads, chunks));
-    char *scratch = sc_alloc(parts * tile, size);
-    if (!scratch) return SC_NO_MEMORY;
-#pragma omp parallel for num_threads(threads) schedule(static, 1) if (threads > 1)
-    for (int64_t part = 0; part < parts; part++) {
-        char *T = scratch + (size_t)(part * tile) * size;
-        for (int64_t c = chunks * part / parts; c < chunks * (part + 1) / parts; c++) {
-            int64_t i0 = c * ROTATE_CHUNK, i1 = SC_MIN(n, i0 + ROTATE_CHUNK);
-            k->rotate[val](V, p, w * n, Q, q, i0, i1, T);
-            for (int64_t j = 0; j < columns; j += w)
-                k->move[val]((char *)out + (size_t)(i0 * row + j / w * panel) * size, row, column,
-                             T + (size_t)j * size, w * q, i1 - i0, SC_MIN(w, columns - j), NULL);
-        }
-    }
-    sc_free(scratch);
+    struct tall t = tall(val, n, V, p);
+    int64_t chunks = (n + ROTATE_CHUNK - 1) / ROTATE_CHUNK;
+    t.C = Q, t.q = q, t.out = out, t.columns = columns, t.row = row, t.panel = panel, t.column = column;
+    t.each = ROTATE_CHUNK * t.w * q;
+    threads = (int)SC_MAX(1, SC_MIN(threads, chunks));
+    t.scratch = sc_alloc(threads * t.each, t.size);
+    if (!t.scratch) return SC_NO_MEMORY;
+    sc_team(chunks, 4, threads, rotate_chunk, &t);
+    sc_free(t.scratch);
     return SC_OK;
+}
+
+static void copy_chunk(void *job, int64_t c, int thread)
+{
+    const struct tall *t = job;
+    (void)thread;
+    for (int64_t j = 0; j < t->columns; j += t->w)
+        t->kernels->move[t->val]((char *)t->out + (size_t)(c * CHUNK * t->row + j / t->w * t->panel) * t->size, t->row,
+                                 t->column, (const char *)t->V + (size_t)(j * t->n + c * CHUNK * t->w) * t->size, t->w,
+                                 SC_MIN(CHUNK, t->n - c * CHUNK), SC_MIN(t->w, t->columns - j),
+                                 t->factor ? t->factor + j : NULL);
 }
 
 /* out[:, 0:columns] = V[:, 0:columns] diag(factor), strides as above */
@@ -82,16 +129,21 @@ int sc_panels_copy(enum sc_val val, int64_t n, const void *V, const double *fact
                    int64_t row, int64_t panel, int64_t column, int threads)
 {
     if (!real(val)) return SC_BAD_TYPE;
-    size_t size = sc_val_size(val);
-    const struct sc_tall_kernels *k = sc_kernels()->tall;
-    int64_t w = width(val), chunks = (n + CHUNK - 1) / CHUNK;
-#pragma omp parallel for num_threads(threads) schedule(static) if (threads > 1)
-    for (int64_t c = 0; c < chunks; c++)
-        for (int64_t j = 0; j < columns; j += w)
-            k->move[val]((char *)out + (size_t)(c * CHUNK * row + j / w * panel) * size, row, column,
-                         (const char *)V + (size_t)(j * n + c * CHUNK * w) * size, w, SC_MIN(CHUNK, n - c * CHUNK),
-                         SC_MIN(w, columns - j), factor ? factor + j : NULL);
+    struct tall t = tall(val, n, V, 0);
+    t.factor = factor, t.out = out, t.columns = columns, t.row = row, t.panel = panel, t.column = column;
+    sc_team(t.chunks, 4, threads, copy_chunk, &t);
     return SC_OK;
+}
+
+static void residual_part(void *job, int64_t item, int thread)
+{
+    const struct tall *t = job;
+    int64_t a = item / t->parts, part = item % t->parts;
+    size_t from = (size_t)(a * t->w * t->n) * t->size;
+    (void)thread;
+    t->kernels->residual[t->val]((const char *)t->V + from, (const char *)t->W + from, t->factor + a * t->w,
+                                 t->n * part / t->parts, t->n * (part + 1) / t->parts,
+                                 (double *)t->scratch + item * t->w);
 }
 
 /* norms[j] = ||Z[:, j] - s[j] V[:, j]||, summed in double */
@@ -99,49 +151,54 @@ int sc_panels_residual(enum sc_val val, int64_t n, const void *V, const void *Z,
                        double *norms, int threads)
 {
     if (!real(val)) return SC_BAD_TYPE;
-    size_t size = sc_val_size(val);
-    const struct sc_tall_kernels *k = sc_kernels()->tall;
-    int64_t w = width(val), chunks = (n + CHUNK - 1) / CHUNK, parts = SC_MAX(1, SC_MIN(PARTS, chunks / 4));
-    double *sums = sc_calloc(parts * p * w, sizeof(double));
+    struct tall t = tall(val, n, V, p);
+    double *sums = sc_calloc(t.parts * p * t.w, sizeof(double));
     if (!sums) return SC_NO_MEMORY;
-#pragma omp parallel for num_threads(threads) schedule(dynamic, 1) if (threads > 1)
-    for (int64_t item = 0; item < p * parts; item++) {
-        int64_t a = item / parts, part = item % parts;
-        size_t from = (size_t)(a * w * n) * size;
-        k->residual[val]((const char *)V + from, (const char *)Z + from, s + a * w, n * part / parts,
-                         n * (part + 1) / parts, sums + item * w);
-    }
-    for (int64_t j = 0; j < p * w; j++) {
+    t.W = (void *)Z, t.factor = s, t.scratch = (char *)sums;
+    sc_team(p * t.parts, 1, threads, residual_part, &t);
+    for (int64_t j = 0; j < p * t.w; j++) {
         double total = 0;
-        for (int64_t part = 0; part < parts; part++) total += sums[(j / w * parts + part) * w + j % w];
+        for (int64_t part = 0; part < t.parts; part++) total += sums[(j / t.w * t.parts + part) * t.w + j % t.w];
         norms[j] = sqrt(total);
     }
     sc_free(sums);
     return SC_OK;
 }
 
+static void top_panel(void *job, int64_t a, int thread)
+{
+    const struct tall *t = job;
+    (void)thread;
+    t->kernels->top[t->val]((const char *)t->V + (size_t)(a * t->w * t->n) * t->size, t->n, (double *)t->out + a * t->w);
+}
+
 /* top[j] = the entry of largest magnitude in column j, the first of equals */
 int sc_panels_top(enum sc_val val, int64_t n, const void *V, int64_t p, double *top, int threads)
 {
     if (!real(val)) return SC_BAD_TYPE;
-    size_t size = sc_val_size(val);
-    int64_t w = width(val);
-    const struct sc_tall_kernels *k = sc_kernels()->tall;
-#pragma omp parallel for num_threads(threads) schedule(dynamic, 1) if (threads > 1)
-    for (int64_t a = 0; a < p; a++) k->top[val]((const char *)V + (size_t)(a * w * n) * size, n, top + a * w);
+    struct tall t = tall(val, n, V, p);
+    t.out = top;
+    sc_team(p, 1, threads, top_panel, &t);
     return SC_OK;
+}
+
+static void widen_chunk(void *job, int64_t c, int thread)
+{
+    const struct tall *t = job;
+    const float *V = t->V;
+    double *out = t->out;
+    (void)thread;
+    for (int64_t a = 0; a < 2 * t->p; a++)
+        for (int64_t i = c * CHUNK; i < SC_MIN(t->n, (c + 1) * CHUNK); i++)
+            for (int64_t l = 0; l < 8; l++) out[(a * t->n + i) * 8 + l] = V[(a / 2 * t->n + i) * 16 + a % 2 * 8 + l];
 }
 
 /* Panels of f32 as panels of f64, which are half as wide: twice as many */
 int sc_panels_widen(int64_t n, const float *V, int64_t p, double *out, int threads)
 {
-    int64_t chunks = (n + CHUNK - 1) / CHUNK;
-#pragma omp parallel for num_threads(threads) schedule(static) if (threads > 1)
-    for (int64_t c = 0; c < chunks; c++)
-        for (int64_t a = 0; a < 2 * p; a++)
-            for (int64_t i = c * CHUNK; i < SC_MIN(n, (c + 1) * CHUNK); i++)
-                for (int64_t l = 0; l < 8; l++)
-                    out[(a * n + i) * 8 + l] = V[(a / 2 * n + i) * 16 + a % 2 * 8 + l];
+    struct tall t = tall(SC_F32, n, V, p);
+    t.out = out;
+    sc_team(t.chunks, 4, threads, widen_chunk, &t);
     return SC_OK;
 }
 

@@ -173,7 +173,7 @@ class _Problem:
         small, big = min(m, n), max(m, n)
         if op.dear:
             return "fewpass"
-        dense, entries = isinstance(op, operators.Dense), self._entries()
+        dense, entries = isinstance(op, operators.Dense), op.entries
         rate = 1.2e10 if dense else 4e9
         # Columns that the basis grows to: found on graphs, TF-IDF and planted spectra at tol = 1e-2 and 1e-8.
         basis = min(small, (2.6 + 0.35 * np.log10(1 / max(tol, 1e-15))) * k + 60)
@@ -192,16 +192,9 @@ class _Problem:
             cost.pop("lanczos")
         return min(cost, key=cost.get)
 
-    def _entries(self):
-        """Stored values of A."""
-        base = self.op
-        while isinstance(base, operators.Scaled):
-            base = base.op
-        return base.here.data.shape[0] if isinstance(base, operators.Sparse) else base.shape[0] * base.shape[1]
-
     def _work(self, k):
         """Values that a product with k columns touches."""
-        return self._entries() + sum(self.op.shape) * k
+        return self.op.entries + sum(self.op.shape) * k
 
     def _start(self, v0, panels_wanted, work, rng):
         """Panels of the first block of V of `work`, from v0 and random vectors."""

@@ -51,6 +51,7 @@ class Operator:
         self.shape, self.dtype, self.threads = tuple(shape), np.dtype(dtype), threads
         self.width = width(dtype)
         self.passes = self.matvecs = 0
+        self.entries = self.shape[0] * self.shape[1]        # stored values that a product reads, as far as known
 
     def values(self):
         """The values of A as an iterator of one-dimensional arrays, or None where that would cost a pass."""
@@ -82,6 +83,7 @@ class Transposed(Operator):
     def __init__(self, op):
         self.op, self.shape, self.dtype, self.threads = op, op.shape[::-1], op.dtype, op.threads
         self.dear, self.dense, self.values, self.width = op.dear, op.dense, op.values, op.width
+        self.entries = op.entries
         self.mul, self.tmul = op.tmul, op.mul
 
     passes = property(lambda self: self.op.passes)
@@ -121,7 +123,7 @@ class Sparse(Operator):
         if A.dtype != dtype:
             A = A.astype(dtype)
         R = _args.rows(A)
-        self.here = R
+        self.here, self.entries = R, R.data.shape[0]
         other = None
         if keep_transpose:
             flipped = _args.rows(A.tocsc() if A.format == "csr" else A.tocsr())
@@ -314,7 +316,7 @@ class Scaled(Operator):
         m = left.shape[0] if isinstance(left, Operator) else op.shape[0]
         n = right.shape[1] if isinstance(right, Operator) else op.shape[1]
         super().__init__((m, n), op.dtype, op.threads)
-        self.dear, self.dense = op.dear, op.dense
+        self.dear, self.dense, self.entries = op.dear, op.dense, op.entries
         self.squeeze = None
         self.centre = None if centre is None else tuple(pack(c[:, None].astype(op.dtype)) for c in centre)
 
