@@ -7,7 +7,7 @@
 #include "team.h"
 
 /* Rows of a chunk: a panel's share stays in L1 while all panels of the other side pass by. */
-#define CHUNK 256
+#define CHUNK 128
 /* A rotation reads all panels of its rows many times: they should stay in L2. */
 #define ROTATE_CHUNK 64
 /* Parts with sums of their own. */

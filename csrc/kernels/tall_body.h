@@ -22,11 +22,14 @@ static void SC_PASTE(tall_inner, VNAME)(const void *V_, int64_t p, int grow, int
                 const VAL *v = V + a * strideV + PW * i0, *w = W + b * strideW + PW * i0;
                 VEC *c = (VEC *)(C + b * strideC + PW * PW * a + PW * j0);
                 VEC s[8];
-                int64_t next = a + 1 < most && j0 == 0 ? strideV : 0;
+                /* Chunks are short for the hardware's own prefetch: the next panel's is asked for, evenly over the
+                 * passes through this one.  All in the first pass waited for memory, and the others left it idle. */
+                int64_t passes = q * PW / HOLD, pass = b * PW / HOLD + j0 / HOLD, hop = 64 / passes;
+                const char *ahead = (const char *)(v + (a + 1 < most ? strideV : 0)) + (i1 - i0) * hop * pass;
 #pragma GCC unroll 8
                 for (int t = 0; t < 8; t++) s[t] = c[t];
-                for (int64_t i = i0; i < i1; i++, v += PW, w += PW) {
-                    __builtin_prefetch(v + next, 0, 2);     /* chunks are short for the hardware's own prefetch */
+                for (int64_t i = i0; i < i1; i++, v += PW, w += PW, ahead += hop) {
+                    __builtin_prefetch(ahead, 0, 2);
                     VEC x[PARTS];
 #pragma GCC unroll 4
                     for (int t = 0; t < PARTS; t++) x[t] = *(const VEC *)(w + t * LANES);
@@ -66,10 +69,11 @@ static void SC_PASTE(tall_subtract, VNAME)(const void *V_, int64_t p, int64_t st
             const VAL *v = V + a * strideV + PW * i0;
             const VEC *c = (const VEC *)(C + b * PW * PW * p + PW * PW * a);
             VAL *w = W + b * strideW + PW * i0;
-            int64_t i = i0, next = a + 1 < p && b == 0 ? strideV : 0;
+            int64_t i = i0, hop = 64 / q;
+            const char *ahead = (const char *)(v + (a + 1 < p ? strideV : 0)) + (i1 - i0) * hop * b;
             for (; i + HOLD <= i1; i += HOLD, v += HOLD * PW, w += HOLD * PW) {
                 VEC s[8], *to = (VEC *)w;
-                for (int r = 0; r < HOLD; r++) __builtin_prefetch(v + next + r * PW, 0, 2);
+                for (int r = 0; r < HOLD; r++, ahead += hop) __builtin_prefetch(ahead, 0, 2);
 #pragma GCC unroll 8
                 for (int t = 0; t < 8; t++) s[t] = to[t];
                 SC_PASTE(tall_tile, VNAME)(s, v, c, HOLD, -1);
