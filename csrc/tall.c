@@ -12,6 +12,8 @@
 #define ROTATE_CHUNK 64
 /* Parts with sums of their own. */
 #define PARTS 32
+/* Panels of V that one thread takes of a part: a dense matrix has many. */
+#define GROUP 64
 
 static int real(enum sc_val val) { return val == SC_F32 || val == SC_F64; }
 
@@ -39,13 +41,15 @@ static struct tall tall(enum sc_val val, int64_t n, const void *V, int64_t p)
                          .chunks = chunks, .parts = SC_MAX(1, SC_MIN(PARTS, chunks / 4)), .V = V, .p = p};
 }
 
-static void inner_part(void *job, int64_t part, int thread)
+static void inner_part(void *job, int64_t item, int thread)
 {
     const struct tall *t = job;
+    int64_t part = item % t->parts, from = item / t->parts * GROUP, p = t->half ? 1 : SC_MIN(GROUP, t->p - from);
     (void)thread;
     for (int64_t c = t->chunks * part / t->parts; c < t->chunks * (part + 1) / t->parts; c++)
-        t->kernels->inner[t->val](t->V, t->half ? 1 : t->p, t->half, t->w * t->n, t->W, t->q, t->w * t->n, c * CHUNK,
-                                  SC_MIN(t->n, (c + 1) * CHUNK), t->scratch + (size_t)(part * t->each) * t->size,
+        t->kernels->inner[t->val]((const char *)t->V + (size_t)(from * t->w * t->n) * t->size, p, t->half, t->w * t->n,
+                                  t->W, t->q, t->w * t->n, c * CHUNK, SC_MIN(t->n, (c + 1) * CHUNK),
+                                  t->scratch + (size_t)(part * t->each + from * t->w * t->w) * t->size,
                                   t->w * t->w * t->p);
 }
 
@@ -58,7 +62,7 @@ int sc_panels_inner(enum sc_val val, int64_t n, const void *V, int64_t p, const 
     t.W = (void *)W, t.q = q, t.half = half, t.each = t.w * t.w * p * q;
     t.scratch = sc_calloc(t.parts * t.each, t.size);
     if (!t.scratch) return SC_NO_MEMORY;
-    sc_team(t.parts, 1, threads, inner_part, &t);
+    sc_team(t.parts * (half ? 1 : (p + GROUP - 1) / GROUP), 1, threads, inner_part, &t);
     sc_kernels()->product->sum_parts[val](t.scratch, t.parts, t.each, t.each, C);
     sc_free(t.scratch);
     return SC_OK;

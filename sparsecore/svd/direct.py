@@ -6,6 +6,7 @@ import scipy.linalg as sl
 import scipy.sparse as sp
 import scipy.sparse.linalg as spl
 
+from ..ops.spgemm import gram
 from .operators import Dense, Operator, Sparse, into
 from .panels import pack, unpack
 
@@ -31,6 +32,8 @@ def gram_matrix(op):
     if isinstance(op, Sparse):
         R = op.here
         A = sp.csr_array((R.data, R.indices, R.indptr), shape=R.shape)
+        if A.dtype.kind != "c":
+            return gram(A, axis=int(R.transposed), threads=op.threads).toarray()
         A = A.T.tocsr() if R.transposed else A
         return (A.conj().T.tocsr() @ A).toarray()
     I = pack(np.eye(op.shape[1], dtype=op.dtype))
@@ -39,8 +42,8 @@ def gram_matrix(op):
 
 def eigen_cost(n, k):
     """Seconds for k leading eigenpairs of a symmetric matrix of order n: tridiagonal form and bisection, or, from about
-    n / 5 on, all by divide and conquer."""
-    return min(1e-4 + 6.5e-11 * n**3 + 5e-7 * n * k, 5.5e-8 * n**2 + 1.6e-10 * n**3)
+    n / 5 on, all by divide and conquer.  Tridiagonal form reads the matrix n times: beyond the cache it slows down."""
+    return min(1e-4 + (9e-11 if n < 1800 else 1.7e-10) * n**3 + 5e-7 * n * k, 5.5e-8 * n**2 + 1.6e-10 * n**3)
 
 
 def by_gram(op, k):

@@ -93,6 +93,7 @@ def lanczos(op, want, start, capacity, rng, threads, give_up=False):
     panels.orthonormalise(V[:t], [], rng, 1.0, threads)
     kept = Q = S = None
     w, scale = 0, 0.0           # panels of the basis; a lower bound of the norm
+    coarse = dtype == np.float32
     history, next_check = [], keep + t * max(1, round(_check_cost(op, keep + t, t) / 2))
     while True:
         P = op.mul(V[w : w + t])
@@ -122,10 +123,14 @@ def lanczos(op, want, start, capacity, rng, threads, give_up=False):
         if not (full or spent or w >= next_check):
             continue
         T = B[: w * c, : w * c]
-        X, s, Y, r = _ritz(T, S, want, keep * c, dtype)
+        X, s, Y, r = _ritz(T, S, k, keep * c, coarse)
         scale = max(scale, float(s[0]))
         stop = want.callback is not None and want.callback(Progress(op.passes, op.matvecs, s[:k], r))
         limit = want.limit(s, eps)
+        if coarse and r.max() <= limit and 4 * eps * s[0] ** 2 > 0.03 * min(want.tol, 0.1) * s[-1] ** 2:
+            coarse = False      # single precision would blur what is wanted
+            X, s, Y, r = _ritz(T, S, k, keep * c, coarse)
+            limit = want.limit(s, eps)
         worst = float(r.max()) / limit
         if give_up and limit < 16 * eps * s[0] and (r.max() < 64 * eps * s[0] or full):
             return None         # what is wanted lies below the rounding of this type
@@ -170,23 +175,19 @@ def _grown(V, capacity, p):
     return W
 
 
-def _ritz(B, S, want, columns, dtype):
+def _ritz(B, S, k, columns, coarse):
     """X, s, None of B, its leading columns, and the residuals of the first k, by the eigenvectors of B B^H.
 
-    Good to sqrt(eps) s_1.  In single precision, in less than half the time, where V is and where what is wanted is
-    coarse beside its rounding.
+    Good to sqrt(eps) s_1; coarse: in single precision, in less than half the time.
     """
-    T, k = B @ B.conj().T, want.k
     columns = min(columns, B.shape[0])
-    if dtype == np.float32:
-        lam, X, failed = lapack.ssyevd(T.astype(np.float32), lower=1)
-        if not failed and 8 * np.finfo(np.float32).eps * lam[-1] <= 0.02 * min(want.tol, 0.1) * lam[-columns:][0]:
-            lam, X = lam.astype(np.float64), X.astype(np.float64)
-        else:
-            lam, X = np.linalg.eigh(T)
+    if coarse:
+        B = B.astype(np.float32)
+        lam, X, failed = lapack.ssyevd(B @ B.T, lower=1, overwrite_a=1)
+        lam, X = lam.astype(np.float64) * (np.nan if failed else 1), X.astype(np.float64)
     else:
         # All of them by divide and conquer: no slower than the leading quarter by LAPACK's syevr.
-        lam, X = np.linalg.eigh(T)
+        lam, X = np.linalg.eigh(B @ B.conj().T)
     s, X = np.sqrt(np.maximum(lam[::-1], 0))[:columns], X[:, : -columns - 1 : -1]
     return X, s, None, _residuals(X, S, k)
 
@@ -209,10 +210,10 @@ def _right(B, X):
 
 def _check_cost(op, w, t):
     """What Ritz values of w panels cost, in steps of t panels.  In operations at the speed of the updates: a sparse
-    product gathers, a step makes some 20 calls, and LAPACK's eigenvectors go by the square of the size below 500."""
+    product gathers, a step makes some 20 calls, LAPACK's eigenvectors go by the square of the size below 500."""
     n, c = op.shape[1], op.width
     step = t * c * ((4 if op.dense else 30) * op.entries + 4 * n * w * c) + 3e7
-    return (9e3 if op.dtype == np.float32 else 1.6e4) * (w * c) ** 2 / step
+    return (9e3 if op.dtype == np.float32 else 1.6e4) * (w * c) ** 2 * (1 + w * c / 1500) / step
 
 
 def _steps_to_go(history, check, most):
