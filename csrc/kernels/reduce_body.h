@@ -45,6 +45,10 @@ static void RFN(columns)(const sc_csr *A, int64_t r0, int64_t r1, const void *me
     int64_t p = ptr[r0], end = ptr[r1], far = A->cols > 1 << 14 ? end - AHEAD - 3 : 0;
     while (p + 4 <= end) {
         IDX a = col[p], b = col[p + 1], c = col[p + 2], d = col[p + 3];
+        if ((uint64_t)(d - a) < 1024) {     /* where columns are scattered, memory has enough to do with y */
+            __builtin_prefetch(col + p + PANEL_ENTRIES);
+            __builtin_prefetch(val + p + PANEL_ENTRIES);
+        }
         if (p < far)
             for (int k = 0; k < 4; k++) __builtin_prefetch(y + col[p + AHEAD + k], 1);
         if (a != b && a != c && a != d && b != c && b != d && c != d) {
