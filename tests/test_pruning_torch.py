@@ -128,6 +128,70 @@ def test_sparse_convolutions_give_the_dense_results(dtype):
     torch.testing.assert_close(sparse[:6](x), net[:6](x), rtol=1e-5, atol=1e-6)
 
 
+class TestSparseConvolutions:
+    """One of patches and one of single pixels, pruned."""
+
+    @staticmethod
+    def pair():
+        net = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1, stride=2), nn.ReLU(), nn.Conv2d(8, 6, 1)).eval()
+        sct.Pruner(net, 0.7).update(0.7)
+        return net.requires_grad_(False), nn.Sequential(*(
+            sct.SparseConv2d.from_dense(m) if isinstance(m, nn.Conv2d) else m for m in copy.deepcopy(net)))
+
+    @pytest.mark.parametrize("how", ["pickle", "deepcopy", "save", "state"])
+    def test_travel(self, how):
+        net, sparse = self.pair()
+        x = torch.randn(2, 3, 9, 9)
+        expected = sparse(x)
+        torch.testing.assert_close(expected, net(x), rtol=1e-5, atol=1e-6)
+        if how == "pickle":
+            other = pickle.loads(pickle.dumps(sparse))
+        elif how == "deepcopy":
+            other = copy.deepcopy(sparse)
+        elif how == "save":
+            file = io.BytesIO()
+            torch.save(sparse, file)
+            other = torch.load(io.BytesIO(file.getvalue()), weights_only=False)
+        else:
+            blank = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1, stride=2), nn.ReLU(), nn.Conv2d(8, 6, 1))
+            sct.Pruner(blank, 0.5).update(0.5)
+            other = nn.Sequential(*(sct.SparseConv2d.from_dense(m) if isinstance(m, nn.Conv2d) else m for m in blank))
+            other.load_state_dict(sparse.state_dict())
+        assert torch.equal(other(x), expected)
+
+    @pytest.mark.parametrize("batch", [0, 1, 3])
+    @pytest.mark.parametrize("kernel", [None, "sparse", "serial", "dense", "blas"])
+    def test_any_batch_by_any_kernel(self, batch, kernel):
+        net, sparse = self.pair()
+        for layer in (sparse[0], sparse[2]):
+            layer.kernels = {} if kernel is None else {1: kernel}
+        x = torch.randn(batch, 9, 9, 3).permute(0, 3, 1, 2)  # channels last
+        torch.testing.assert_close(sparse(x), net(x), rtol=1e-5, atol=1e-6)
+
+    def test_gradients_flow_to_the_input(self):
+        grads = []
+        for module in self.pair():
+            x = torch.ones(2, 3, 9, 9).requires_grad_()
+            (module(x) ** 2).sum().backward()
+            grads.append(x.grad)
+        torch.testing.assert_close(*grads, rtol=1e-5, atol=1e-6)
+
+    def test_images_of_another_shape_are_refused(self):
+        _, sparse = self.pair()
+        with pytest.raises(ValueError, match=r"x has shape \(2, 4, 9, 9\).*\(batch, 3, height, width\)"):
+            sparse(torch.zeros(2, 4, 9, 9))
+
+    def test_finalized(self):
+        net, _ = self.pair()
+        pruner = sct.Pruner(net, 0.7)
+        pruner.update(0.7)
+        x = torch.randn(2, 3, 9, 9)
+        fast = pruner.finalize(batches=(1,), samples=x)
+        torch.testing.assert_close(fast(x), net(x), rtol=1e-5, atol=1e-6)
+        for entry in pruner.report:
+            assert entry["dense fallback"] == (entry["kernel@1"] in ("dense", "blas"))
+
+
 def test_sparse_layers_are_differentiable_in_their_input():
     layer = nn.Linear(20, 7)
     sct.Pruner(layer, 0.5).update(0.5)

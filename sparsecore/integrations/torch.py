@@ -520,6 +520,8 @@ class SparseConv2d(_Sparse):
         height, width = (
             (size + 2 * p - d * (k - 1) - 1) // s + 1
             for size, k, s, p, d in zip(x.shape[2:], self.kernel_size, self.stride, self.padding, self.dilation))
+        if not x.shape[0]:
+            return x.new_zeros(0, self.shape[0], height, width)
         if self.kernel_size == (1, 1) and self.stride == (1, 1) and self.padding == (0, 0):
             patches = x.reshape(x.shape[0], channels, -1)
         else:
