@@ -10,6 +10,7 @@ static int64_t scratch_size(const sc_prepared *P)
 {
     size_t value = sc_val_size(P->val);
     if (P->layout == SC_BLOCKED) return up(P->rows, P->block_rows) * P->block_rows * 8;
+    if (P->layout == SC_LISTED) return up(P->cols * (int64_t)(4 * value + 1), 64) * 64;
     if (P->layout == SC_PATTERNED) return 256 * 8 + P->block_rows * P->block_cols * (int64_t)(value + 1);
     return 0;
 }

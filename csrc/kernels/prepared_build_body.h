@@ -115,46 +115,36 @@ static int FN(sliced_fill)(const sc_csr *A, const sc_prepared *P, int by_columns
 
 /* ---- LISTED: start[2 part] and start[2 part + 1] hold the sizes of a part until the driver sums up ----------------- */
 
-/* The next column of a group of four rows, at p[i] < end[i] of their entries: its row mask, 0 at the end; `at` are the
- * entries that have it, p goes beyond them. */
-static unsigned FN(next_column)(const IDX *col, int64_t p[4], const int64_t end[4], int64_t at[4], IDX *column)
-{
-    unsigned mask = 0;
-    IDX least = 0;
-    for (int i = 0; i < 4; i++)
-        if (p[i] < end[i] && (!mask || col[p[i]] <= least)) {
-            mask = mask && col[p[i]] == least ? mask | 1u << i : 1u << i;
-            least = col[p[i]];
-        }
-    for (int i = 0; i < 4; i++)
-        if (mask >> i & 1) at[i] = p[i]++;
-    *column = least;
-    return mask;
-}
-
-/* The entries of the four rows from r on */
-static void FN(group_rows)(const sc_csr *A, int64_t r, int64_t p[4], int64_t end[4])
+/* The row masks of all columns in a group of four rows from r on; where asked for, dense[4 column + row] are its values.
+ * 0 where a column lies outside. */
+static int FN(group_masks)(const sc_csr *A, int64_t r, int64_t cols, uint8_t *masks, VAL *dense)
 {
     const PTR *ptr = A->indptr;
-    for (int i = 0; i < 4; i++) {
-        p[i] = r + i < A->rows ? SC_MAX(ptr[r + i], 0) : 0;
-        end[i] = r + i < A->rows ? SC_MIN(ptr[r + i + 1], A->nnz) : 0;
-    }
+    const IDX *col = A->indices;
+    const VAL *val = A->data;
+    memset(masks, 0, (size_t)cols);
+    for (int i = 0; i < 4 && r + i < A->rows; i++)
+        for (int64_t p = SC_MAX(ptr[r + i], 0), end = SC_MIN(ptr[r + i + 1], A->nnz); p < end; p++) {
+            uint64_t c = (uint64_t)(UIDX)col[p];
+            if (c >= (uint64_t)cols) return 0;
+            masks[c] |= (uint8_t)(1 << i);
+            if (dense) dense[4 * c + i] = val[p];
+        }
+    return 1;
 }
 
 static void FN(listed_count)(const sc_csr *A, const sc_prepared *P, int by_columns, int64_t part)
 {
     (void)by_columns;
     int64_t columns = 0, values = 0;
+    uint8_t masks[65536];
     for (int64_t g = part * P->block_rows / 4; g < (part + 1) * P->block_rows / 4; g++) {
         uint16_t *eights = (uint16_t *)P->heads + g * 16;
-        int64_t p[4], end[4], at[4], count[16] = {0};
-        IDX column;
-        unsigned m;
-        FN(group_rows)(A, g * 4, p, end);
-        while ((m = FN(next_column)(A->indices, p, end, at, &column))) count[m]++;
-        for (m = 1; m < 16; m++) {
-            int64_t n = SC_MIN((count[m] + SC_EIGHT - 1) / SC_EIGHT, 65535);
+        int64_t count[16] = {0};
+        FN(group_masks)(A, g * 4, P->cols, masks, NULL);
+        for (int64_t c = 0; c < P->cols; c++) count[masks[c]]++;
+        for (unsigned m = 1; m < 16; m++) {
+            int64_t n = (count[m] + SC_EIGHT - 1) / SC_EIGHT;
             eights[m] = (uint16_t)n;
             columns += n * SC_EIGHT;
             values += n * SC_EIGHT * __builtin_popcount(m);
@@ -164,39 +154,54 @@ static void FN(listed_count)(const sc_csr *A, const sc_prepared *P, int by_colum
     P->start[2 * part + 1] = values;
 }
 
+/* scratch: dense | masks */
 static int FN(listed_fill)(const sc_csr *A, const sc_prepared *P, int by_columns, int64_t part, void *scratch)
 {
     (void)by_columns;
-    (void)scratch;
-    const VAL *val = A->data;
+    VAL *dense = scratch;
+    uint8_t *masks = (uint8_t *)(dense + 4 * P->cols);
     uint16_t *index = (uint16_t *)P->index + P->start[2 * part];
     VAL *data = (VAL *)P->data + P->start[2 * part + 1];
+    /* The rows of a mask, the last one again up to four: four stores without a branch. */
+    uint8_t row[16][4], slot[16][4];
+    for (int m = 1; m < 16; m++) {
+        int n = 0;
+        for (int i = 0; i < 4; i++)
+            if (m >> i & 1) row[m][n++] = (uint8_t)i;
+        for (int j = 0; j < 4; j++) {
+            slot[m][j] = (uint8_t)(SC_EIGHT * SC_MIN(j, n - 1));
+            row[m][j] = row[m][SC_MIN(j, n - 1)];
+        }
+    }
     for (int64_t g = part * P->block_rows / 4; g < (part + 1) * P->block_rows / 4; g++) {
         const uint16_t *eights = (const uint16_t *)P->heads + g * 16;
-        int64_t p[4], end[4], at[4], count[16] = {0}, first[16], first_value[16];
-        IDX column;
-        unsigned m;
-        for (m = 1; m < 16; m++) {
-            int64_t n = (int64_t)eights[m] * SC_EIGHT, rows = __builtin_popcount(m);
-            first[m] = index - (uint16_t *)P->index;
-            first_value[m] = data - (VAL *)P->data;
-            for (int64_t k = 0; k < n; k++) index[k] = (uint16_t)P->cols;
-            memset(data, 0, (size_t)(n * rows) * sizeof(VAL));
-            index += n;
-            data += n * rows;
+        uint16_t *list[16];
+        VAL *values[16];
+        int64_t count[16] = {0}, room[16] = {0};
+        for (int m = 1; m < 16; m++) {
+            int64_t rows = __builtin_popcount((unsigned)m);
+            room[m] = (int64_t)eights[m] * SC_EIGHT;
+            list[m] = index;
+            values[m] = data;
+            for (int64_t k = SC_MAX(room[m] - SC_EIGHT, 0); k < room[m]; k++) index[k] = (uint16_t)P->cols;
+            if (room[m]) memset(data + (room[m] - SC_EIGHT) * rows, 0, (size_t)(SC_EIGHT * rows) * sizeof(VAL));
+            index += room[m];
+            data += room[m] * rows;
         }
-        FN(group_rows)(A, g * 4, p, end);
-        while ((m = FN(next_column)(A->indices, p, end, at, &column))) {
+        if (!FN(group_masks)(A, g * 4, P->cols, masks, dense)) return 0;
+        for (int64_t c = 0; c < P->cols; c++) {
+            int m = masks[c];
+            if (!m) continue;
             int64_t k = count[m]++;
-            if (k >= (int64_t)eights[m] * SC_EIGHT || (uint64_t)(UIDX)column >= (uint64_t)P->cols) return 0;
-            ((uint16_t *)P->index)[first[m] + k] = (uint16_t)column;
-            VAL *to = (VAL *)P->data + first_value[m] + k / SC_EIGHT * SC_EIGHT * __builtin_popcount(m) + k % SC_EIGHT;
-            for (int i = 0; i < 4; i++)
-                if (m >> i & 1) {
-                    *to = val[at[i]];
-                    to += SC_EIGHT;
-                }
+            if (k >= room[m]) return 0;
+            list[m][k] = (uint16_t)c;
+            VAL *to = values[m] + k % SC_EIGHT;
+            for (int j = 0; j < 4; j++) to[slot[m][j]] = dense[4 * c + row[m][j]];
+            if (k % SC_EIGHT == SC_EIGHT - 1) values[m] += SC_EIGHT * __builtin_popcount((unsigned)m);
         }
+        /* Fewer than were counted: the last eight of a list must be the one that was filled up. */
+        for (int m = 1; m < 16; m++)
+            if (count[m] + SC_EIGHT <= room[m]) return 0;
     }
     return 1;
 }
