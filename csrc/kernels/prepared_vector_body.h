@@ -162,8 +162,8 @@ static void SC_PASTE(SC_PASTE(patterned, VNAME), 0)(const sc_prepared *P, int64_
     }
 }
 
-/* Eight elements of x are picked once for all the rows of a group that need them: 60 % zeros, 1024 x 784, one thread: 76
- * us where the bitmask took 130 and slices 105.  A mask is a constant of its loop, sums stay in registers. */
+/* Eight elements of x are picked once for all the rows of a group that need them: 60 % zeros, 1024 x 784, one thread: 65
+ * us where the bitmask took 123 and slices 87.  A mask is a constant of its loop, sums stay in registers. */
 #if SC_LEVEL == 2
 static inline __attribute__((always_inline)) void SC_PASTE(listed_columns, VNAME)(
     const int m, int64_t n, const VAL *x, const uint16_t **col, const VAL **val, VEC(t) c[4], const int stream)
