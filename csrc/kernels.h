@@ -203,6 +203,8 @@ struct sc_tall_kernels {
                       void *T);
     void (*residual[2])(const void *V, const void *Z, const double *s, int64_t i0, int64_t i1, double *sums);
     void (*top[2])(const void *V, int64_t n, double *top);
+    void (*weigh[2])(const void *b, const void *X, int64_t i0, int64_t i1, void *c);
+    void (*spread[2])(const void *a, const void *c, int64_t i0, int64_t i1, void *Y);
     void (*move[2])(void *to, int64_t row, int64_t column, const void *from, int64_t ld, int64_t rows,
                           int64_t columns, const double *factor);
 };

@@ -169,6 +169,43 @@ int sc_panels_residual(enum sc_val val, int64_t n, const void *V, const void *Z,
     return SC_OK;
 }
 
+static void weigh_part(void *job, int64_t item, int thread)
+{
+    const struct tall *t = job;
+    int64_t a = item / t->parts, part = item % t->parts;
+    (void)thread;
+    t->kernels->weigh[t->val](t->C, (const char *)t->V + (size_t)(a * t->w * t->n) * t->size, t->n * part / t->parts,
+                              t->n * (part + 1) / t->parts,
+                              t->scratch + (size_t)((part * t->p + a) * t->w) * t->size);
+}
+
+static void spread_chunk(void *job, int64_t c, int thread)
+{
+    const struct tall *t = job;
+    (void)thread;
+    for (int64_t a = 0; a < t->p; a++)
+        t->kernels->spread[t->val](t->C, t->scratch + (size_t)(a * t->w) * t->size, c * CHUNK,
+                                   SC_MIN(t->n, (c + 1) * CHUNK), (char *)t->W + (size_t)(a * t->w * t->n) * t->size);
+}
+
+/* Y -= a (b' X) */
+int sc_panels_outer(enum sc_val val, int64_t m, const void *a, int64_t n, const void *b, const void *X, void *Y,
+                    int64_t p, int threads)
+{
+    if (!real(val)) return SC_BAD_TYPE;
+    struct tall t = tall(val, n, X, p);
+    int64_t width = p * t.w;
+    t.C = b;
+    t.scratch = sc_calloc(t.parts * width, t.size);
+    if (!t.scratch) return SC_NO_MEMORY;
+    sc_team(p * t.parts, 1, threads, weigh_part, &t);
+    sc_kernels()->product->sum_parts[val](t.scratch, t.parts, width, width, t.scratch);
+    t.n = m, t.chunks = (m + CHUNK - 1) / CHUNK, t.C = a, t.W = Y;
+    sc_team(t.chunks, 4, threads, spread_chunk, &t);
+    sc_free(t.scratch);
+    return SC_OK;
+}
+
 static void top_panel(void *job, int64_t a, int thread)
 {
     const struct tall *t = job;

@@ -28,5 +28,7 @@ const struct sc_tall_kernels SC_SYM(sc_tall) = {
     .rotate = {tall_rotate_f32, tall_rotate_f64},
     .residual = {tall_residual_f32, tall_residual_f64},
     .top = {tall_top_f32, tall_top_f64},
+    .weigh = {tall_weigh_f32, tall_weigh_f64},
+    .spread = {tall_spread_f32, tall_spread_f64},
     .move = {tall_move_f32, tall_move_f64},
 };

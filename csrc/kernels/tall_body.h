@@ -108,6 +108,31 @@ static void SC_PASTE(tall_rotate, VNAME)(const void *V_, int64_t p, int64_t stri
         }
     }
 }
+
+/* c[l] += sum of b[i] X[i, l] over rows i0 to i1 of one panel */
+static void SC_PASTE(tall_weigh, VNAME)(const void *b_, const void *X_, int64_t i0, int64_t i1, void *c_)
+{
+    const VAL *b = b_, *X = X_;
+    VEC s[PARTS], *c = c_;
+    for (int t = 0; t < PARTS; t++) s[t] = c[t];
+    for (int64_t i = i0; i < i1; i++)
+        for (int t = 0; t < PARTS; t++) s[t] += b[i] * *(const VEC *)(X + i * PW + t * LANES);
+    for (int t = 0; t < PARTS; t++) c[t] = s[t];
+}
+
+/* Y[i, l] -= a[i] c[l] for rows i0 to i1 of one panel */
+static void SC_PASTE(tall_spread, VNAME)(const void *a_, const void *c_, int64_t i0, int64_t i1, void *Y_)
+{
+    const VAL *a = a_;
+    const VEC *c = c_;
+    VAL *Y = Y_;
+    for (int64_t i = i0; i < i1; i++)
+        for (int t = 0; t < PARTS; t++) {
+            VEC *y = (VEC *)(Y + i * PW + t * LANES);
+            *y -= a[i] * c[t];
+        }
+}
+
 /* sums[c] += squared lengths of the columns of Z - V diag(s), rows i0 to i1 of one panel of each */
 static void SC_PASTE(tall_residual, VNAME)(const void *V_, const void *Z_, const double *s, int64_t i0, int64_t i1,
                                            double *sums)

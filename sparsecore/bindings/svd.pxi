@@ -8,6 +8,7 @@ cdef extern from "sparsecore.h" nogil:
                          int64_t, int)
     int sc_panels_copy(int, int64_t, const void *, const double *, void *, int64_t, int64_t, int64_t, int64_t, int)
     int sc_panels_residual(int, int64_t, const void *, const void *, int64_t, const double *, double *, int)
+    int sc_panels_outer(int, int64_t, const void *, int64_t, const void *, const void *, void *, int64_t, int)
     int sc_panels_top(int, int64_t, const void *, int64_t, double *, int)
     int sc_panels_widen(int64_t, const float *, int64_t, double *, int)
 
@@ -71,6 +72,15 @@ def panels_residual(cnp.ndarray V, cnp.ndarray Z, cnp.ndarray s, cnp.ndarray nor
     with nogil:
         status = sc_panels_residual(val, n, cnp.PyArray_DATA(V), cnp.PyArray_DATA(Z), p,
                                     <const double *>cnp.PyArray_DATA(s), <double *>cnp.PyArray_DATA(norms), threads)
+    check(status)
+
+def panels_outer(cnp.ndarray a, cnp.ndarray b, cnp.ndarray X, cnp.ndarray Y, int threads):
+    """Y -= a (b' X), vectors a and b"""
+    cdef int status, val = value_code(X)
+    cdef int64_t m = Y.shape[1], n = X.shape[1], p = X.shape[0]
+    with nogil:
+        status = sc_panels_outer(val, m, cnp.PyArray_DATA(a), n, cnp.PyArray_DATA(b), cnp.PyArray_DATA(X),
+                                 cnp.PyArray_DATA(Y), p, threads)
     check(status)
 
 def panels_top(cnp.ndarray V, cnp.ndarray top, int threads):

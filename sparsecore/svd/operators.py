@@ -7,7 +7,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from .. import _args, _core
-from .panels import SERIAL, empty, inner, pack, subtract, unpack, width
+from .panels import SERIAL, empty, outer, pack, unpack, width
 
 # Values in a chunk of rows of a dense matrix, and entries in a block of rows of a matrix on disk.
 DENSE_CHUNK = 1 << 19
@@ -347,7 +347,7 @@ class Scaled(Operator):
         super().__init__((m, n), op.dtype, op.threads)
         self.dear, self.dense, self.entries = op.dear, op.dense, op.entries
         self.squeeze = None
-        self.centre = None if centre is None else tuple(pack(c[:, None].astype(op.dtype)) for c in centre)
+        self.centre = None if centre is None else tuple(c.astype(op.dtype) for c in centre)
 
     def values(self):
         return self.op.values() if self.left is None and self.right is None and self.centre is None else None
@@ -361,9 +361,9 @@ class Scaled(Operator):
             return None
         centre = None
         if self.centre is not None:     # one of the two is all ones
-            a, b = (c[0, :, :1] for c in self.centre)
+            a, b = self.centre
             a, b = (a * factor, b) if np.all(b == 1) else (a, b * factor)
-            centre = tuple(pack(np.ascontiguousarray(c, dtype=np.float32)) for c in (a, b))
+            centre = a.astype(np.float32), b.astype(np.float32)
         return self._narrowed(op=op, left=sides[0], right=sides[1], centre=centre, squeeze=None)
 
     @staticmethod
@@ -374,23 +374,18 @@ class Scaled(Operator):
             return D._tmul(X) if back else D._mul(X)
         return X * (D.conj() if back else D)[None, :, None]
 
-    def _outer(self, a, b, X, Y):
-        """Y -= a b^H X"""
-        C = inner(b, X, self.threads)
-        subtract(a, C, Y, self.threads)
-
     def _mul(self, X, out=None):
         X = self._side(self.right, X if self.squeeze is None else X * self.squeeze, False)
         Y = self.op._mul(X, out if self.left is None else None)
         if self.centre is not None:
-            self._outer(self.centre[0], self.centre[1], X, Y)
+            outer(*self.centre, X, Y, self.threads)
         return into(out, self._side(self.left, Y, False))
 
     def _tmul(self, Y, out=None):
         Y = self._side(self.left, Y if self.squeeze is None else Y * self.squeeze, True)
         Z = self.op._tmul(Y, out if self.right is None else None)
         if self.centre is not None:
-            self._outer(self.centre[1], self.centre[0], Y, Z)
+            outer(*self.centre[::-1], Y, Z, self.threads)
         return into(out, self._side(self.right, Z, True))
 
 

@@ -97,6 +97,16 @@ def subtract(V, C, W, threads):
         W[:, i] -= pack(unpack(V[:, i]) @ C)
 
 
+def outer(a, b, X, Y, threads):
+    """Y -= a (b^H X), in place, for vectors a and b."""
+    if Y.dtype.kind != "c":
+        _core.panels_outer(a, b, X, Y, _team(threads, X.size + Y.size))
+        return
+    C = sum(b[i].conj() @ X[:, i] for i in _chunks(X))
+    for i in _chunks(Y):
+        Y[:, i] -= a[i, None] * C[:, None]
+
+
 def rotate(V, Q, threads):
     """The first panels of V become V Q, in place; returns that part of V."""
     rows, w = V.shape[1:]
