@@ -373,3 +373,12 @@ def test_nearly_dependent_columns_come_out_orthonormal(rows, dtype, noise):
     Q, eps = panels.unpack(W).astype(np.float64), np.finfo(dtype).eps
     assert np.abs(Q.T @ Q - np.eye(16)).max() <= 50 * eps
     assert np.abs(Q @ R - X).max() <= 5000 * eps * np.abs(X).max()
+
+
+@pytest.mark.parametrize("center", [None, "rows"])
+def test_large_dense_matrix_whose_columns_fill_no_panel(center):
+    A = planted(np.random.default_rng(5), 1300, 1001, SPECTRA["power"](1001)) + 0.01
+    found = [sc.truncated_svd(B, 8, tol=1e-3, center=center, solver="lanczos", threads=t)
+             for B, t in ((A, 1), (np.asfortranarray(A), 2), (A, 3))]
+    check(A if center is None else A - A.mean(axis=1, keepdims=True), 8, found[0], 1e-3)
+    assert len({sha(f.U, f.s, f.Vt) for f in found}) == 1
