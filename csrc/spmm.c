@@ -176,13 +176,10 @@ static void scatter_rows(void *job_, int64_t k, int thread)
 {
     struct job *job = job_;
     const sc_csr *A = job->A;
-    int64_t n = job->C->cols, ldc = n;
+    int64_t n = job->C->cols, ldc = k < job->direct ? job->C->row_stride : n;
     (void)thread;
-    char *mine = job->scratch + (size_t)((k - job->direct) * job->tile) * job->acc;
-    if (k < job->direct) {
-        mine = job->C->data;
-        ldc = job->C->row_stride;
-    }
+    char *mine = k < job->direct ? (char *)job->C->data
+                                 : job->scratch + (size_t)((k - job->direct) * job->tile) * job->acc;
     if (job->first == 0 && ldc == n) memset(mine, 0, (size_t)job->tile * job->acc);
     else if (job->first == 0)
         for (int64_t r = 0; r < A->cols; r++) memset(mine + (size_t)(r * ldc) * job->acc, 0, (size_t)n * job->acc);
