@@ -1,7 +1,6 @@
-/* What every driver needs: kernels, cuts, scratch, and the rule for parallel regions.
+/* What every driver needs: kernels, cuts and scratch.  Work in parallel goes by parts, which a team does (team.h):
  *
- *     #pragma omp parallel for num_threads(threads) schedule(dynamic, 1) if (threads > 1)
- *     for (int64_t k = 0; k < parts; k++) ...
+ *     sc_team(parts, chunk, threads, part, job);
  *
  * Parts depend on the matrix only, so it does not matter to the result which thread takes which. */
 #ifndef SC_DRIVER_H

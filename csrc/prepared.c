@@ -75,7 +75,8 @@ int sc_prepared_matmul(const sc_prepared *P, const sc_dense *X, const sc_finish 
     if (X->rows != P->cols || C->rows != P->rows || X->cols != C->cols) return SC_BAD_SHAPE;
     if (X->val != P->val || C->val != P->val) return SC_BAD_TYPE;
     if (C->rows == 0 || C->cols == 0) return SC_OK;
-    struct job job = {.P = P, .X = X, .C = C, .finish = finish, .k = sc_kernels()->prepared, .val = P->val, .size = sc_val_size(P->val)};
+    struct job job = {.P = P, .X = X, .C = C, .finish = finish, .k = sc_kernels()->prepared, .val = P->val,
+                      .size = sc_val_size(P->val)};
     sc_tile_fn *const *kernels = job.k->tile[job.val][P->layout];
     int64_t vectors = SC_PREPARED_VECTORS - 1, n = C->cols;
     job.lanes = job.k->lanes[job.val];

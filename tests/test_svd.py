@@ -1,5 +1,7 @@
 """Truncated SVD: every result is held against dense LAPACK and against its own certificate."""
 
+import importlib
+
 import numpy as np
 import pytest
 import scipy.sparse as sp
@@ -382,3 +384,18 @@ def test_large_dense_matrix_whose_columns_fill_no_panel(center):
              for B, t in ((A, 1), (np.asfortranarray(A), 2), (A, 3))]
     check(A if center is None else A - A.mean(axis=1, keepdims=True), 8, found[0], 1e-3)
     assert len({sha(f.U, f.s, f.Vt) for f in found}) == 1
+
+
+def test_ritz_values_that_single_precision_fails_on_are_found_in_double(monkeypatch):
+    module = importlib.import_module("sparsecore.svd.lanczos")      # a function of the package has its name
+    A = planted(np.random.default_rng(6), 300, 250, SPECTRA["power"](250)).astype(np.float32)
+    failing, calls = module.lapack.ssyevd, []
+
+    def ssyevd(T, **options):
+        calls.append(T)
+        return (*failing(T, **options)[:2], 1)
+
+    monkeypatch.setattr(module.lapack, "ssyevd", ssyevd)
+    result = sc.truncated_svd(A, 5, tol=1e-3, solver="lanczos")
+    assert calls and result.solver == "lanczos"
+    check(A, 5, result, 1e-3)

@@ -179,8 +179,7 @@ class _Problem:
         op, (m, n) = self.op, self.op.shape
         small, big = min(m, n), max(m, n)
         dense, entries = isinstance(op, operators.Dense), op.entries
-        narrow = op.dtype == np.float64 and tol >= SINGLE_TOL and self._work(k) >= SINGLE_SIZE
-        rate = (4e10 if narrow else 2e10 if k > 64 else 1e10) if dense else 4e9
+        rate = (4e10 if self._begins_in_single(k, tol) else 2e10 if k > 64 else 1e10) if dense else 4e9
         # Columns that the basis grows to: found on graphs, TF-IDF and planted spectra at tol = 1e-2 and 1e-8.
         basis = min(small, (2.6 + 0.35 * np.log10(1 / max(tol, 1e-15))) * k + 60)
         # Calls, products, orthogonalisation, Ritz values.
@@ -202,6 +201,11 @@ class _Problem:
     def _work(self, k):
         """Values that a product with k columns touches."""
         return self.op.entries + sum(self.op.shape) * k
+
+    def _begins_in_single(self, k, tol, solver="lanczos"):
+        # Single precision has panels twice as wide too: the safeguard of 'fewpass' then takes fewer passes.
+        large = solver == "fewpass" or self._work(k) >= SINGLE_SIZE
+        return self.op.dtype == np.float64 and not self.op.dear and tol >= SINGLE_TOL and large
 
     def _start(self, v0, panels_wanted, work, rng):
         """Panels of the first block of V of `work`, from v0 and random vectors."""
@@ -273,9 +277,7 @@ class _Problem:
         # One product at the end is the certificate's, one or two before it make the vectors orthonormal.
         want = want._replace(max_passes=want.max_passes - (2 if tall else 3))
         found, size = None, 1.0
-        # Single precision has panels twice as wide too: the safeguard of 'fewpass' then takes fewer passes.
-        large = solver == "fewpass" or self._work(want.k) >= SINGLE_SIZE
-        if op.dtype == np.float64 and not op.dear and want.tol >= SINGLE_TOL and large:
+        if self._begins_in_single(want.k, want.tol, solver):
             # Half the traffic and twice the arithmetic; what it finds is put right in double.
             size = 2.0 ** int(np.frexp(self._scale())[1])
             found = self._lanczos(op.single(1 / size), solver, want, v0, True)

@@ -123,13 +123,14 @@ def lanczos(op, want, start, capacity, rng, threads, give_up=False):
         if not (full or spent or w >= next_check):
             continue
         T = B[: w * c, : w * c]
-        X, s, Y, r = _ritz(T, S, k, keep * c, coarse)
+        X, s, r = _ritz(T, S, k, keep * c, coarse)
+        Y = None
         scale = max(scale, float(s[0]))
         stop = want.callback is not None and want.callback(Progress(op.passes, op.matvecs, s[:k], r))
         limit = want.limit(s, eps)
         if coarse and r.max() <= limit and 4 * eps * s[0] ** 2 > 0.03 * min(want.tol, 0.1) * s[-1] ** 2:
             coarse = False      # single precision would blur what is wanted
-            X, s, Y, r = _ritz(T, S, k, keep * c, coarse)
+            X, s, r = _ritz(T, S, k, keep * c, coarse)
             limit = want.limit(s, eps)
         worst = float(r.max()) / limit
         if give_up and limit < 16 * eps * s[0] and (r.max() < 64 * eps * s[0] or full):
@@ -137,7 +138,7 @@ def lanczos(op, want, start, capacity, rng, threads, give_up=False):
         history.append((op.passes, worst, s[:k] ** 2))
         done = spent or stop or (worst <= 1 and want.settled(history, s, r))
         if done and np.finfo(wide).eps * s[0] ** 2 > 0.01 * min(want.tol, 1e-3) * s[-1] ** 2:
-            X, s, Y, r = _finely(T, S, k, keep * c)
+            X, s, Y, r = _ritz_finely(T, S, k, keep * c)
             done = spent or stop or r.max() <= want.limit(s, eps)
         if not (done or full):
             next_check = w + t * _steps_to_go(history, _check_cost(op, w, t), max(4, w // (5 * t)))
@@ -176,24 +177,23 @@ def _grown(V, capacity, p):
 
 
 def _ritz(B, S, k, columns, coarse):
-    """X, s, None of B, its leading columns, and the residuals of the first k, by the eigenvectors of B B^H.
-
-    Good to sqrt(eps) s_1; coarse: in single precision, in less than half the time.
+    """The leading left singular vectors X and values s of B, and the residuals of the first k, by the eigenvectors of
+    B B^H: good to sqrt(eps) s_1.  coarse: in single precision, in less than half the time.
     """
-    columns = min(columns, B.shape[0])
+    columns, failed = min(columns, B.shape[0]), not coarse
     if coarse:
-        B = B.astype(np.float32)
-        lam, X, failed = lapack.ssyevd(B @ B.T, lower=1, overwrite_a=1)
-        lam, X = lam.astype(np.float64) * (np.nan if failed else 1), X.astype(np.float64)
-    else:
+        narrow = B.astype(np.float32)
+        lam, X, failed = lapack.ssyevd(narrow @ narrow.T, lower=1, overwrite_a=1)
+        lam, X = lam.astype(np.float64), X.astype(np.float64)
+    if failed:
         # All of them by divide and conquer: no slower than the leading quarter by LAPACK's syevr.
         lam, X = np.linalg.eigh(B @ B.conj().T)
     s, X = np.sqrt(np.maximum(lam[::-1], 0))[:columns], X[:, : -columns - 1 : -1]
-    return X, s, None, _residuals(X, S, k)
+    return X, s, _residuals(X, S, k)
 
 
-def _finely(B, S, k, columns):
-    """The same with the right vectors Y, by the singular value decomposition of B."""
+def _ritz_finely(B, S, k, columns):
+    """X, s, the right vectors Y and the residuals, by the singular value decomposition of B."""
     X, s, Yh = np.linalg.svd(B)
     X = X[:, :columns]
     return X, s[:columns], Yh[:columns].conj().T, _residuals(X, S, k)

@@ -239,7 +239,8 @@ class Panelled(Operator):
     def _tmul(self, Y, out=None):
         Z = np.empty((Y.shape[0], self.padded, self.width), self.dtype)
         _core.panels_inner(self.P, Y, Z, False, self.threads)
-        return into(out, np.ascontiguousarray(Z[:, : self.shape[1]]))
+        Z = Z[:, : self.shape[1]]
+        return np.ascontiguousarray(Z) if out is None else into(out, Z)
 
 
 class Blocks(Operator):
