@@ -188,6 +188,21 @@ def test_lists_of_columns_that_end_meet_no_infinity(rng, layout):
     np.testing.assert_array_equal(P @ np.stack([x, x], axis=1), np.repeat(A.sum(axis=1)[:, None], 2, axis=1))
 
 
+@pytest.mark.parametrize("m, n", [(1, 8), (2, 7), (3, 64), (4, 67), (10, 1024), (11, 1023)])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("layout", ["listed"])
+def test_rows_without_zeros_are_read_as_x_lies(rng, m, n, dtype, layout):
+    for gaps in ([], [(0, n - 1)], [(m - 1, 0)], [(r, n // 2) for r in range(m)]):      # all full, and nearly
+        A = rng.integers(1, 9, (m, n)).astype(dtype)
+        for gap in gaps:
+            A[gap] = 0
+        x = rng.integers(-9, 9, n).astype(dtype)
+        P = sc.prepare(sp.csr_array(A), columns=1)
+        assert P.layout == layout
+        np.testing.assert_array_equal(P @ x, A @ x)
+        np.testing.assert_array_equal(P.tocsr().toarray(), A)
+
+
 @pytest.mark.parametrize("columns, layout", [(0, None), (1, None), (1, "listed"), (7, None), (100, None)])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_a_chain_gives_the_bits_of_its_products(rng, dtype, columns, layout):
@@ -205,8 +220,11 @@ def test_a_chain_gives_the_bits_of_its_products(rng, dtype, columns, layout):
         want = np.maximum(want, 0) if i < 2 else want
     for x in (X, np.asfortranarray(X), np.repeat(X, 2, axis=1)[:, ::2]):
         for t in THREADS:
-            got = np.empty((129, columns), dtype)
-            prepared._core.PreparedChain(steps).run(x, got, t)
+            got = prepared._core.PreparedChain(steps)(x, t)
+            if columns == 0:
+                assert got is None
+                continue
+            assert got.shape == (129, columns) and got.dtype == dtype and got.flags.c_contiguous
             np.testing.assert_array_equal(got, want)
 
 
@@ -218,13 +236,14 @@ def test_a_chain_refuses_what_does_not_fit(rng):
 
     X = np.ones((20, 3), np.float32)
     with pytest.raises(ValueError, match="do not fit"):
-        prepared._core.PreparedChain([step(L), step(M)]).run(X, np.empty((10, 3), np.float32), 1)
-    with pytest.raises(ValueError, match="do not fit"):
-        prepared._core.PreparedChain([step(L)]).run(X, np.empty((29, 3), np.float32), 1)
-    with pytest.raises(ValueError, match="do not fit"):
-        prepared._core.PreparedChain([]).run(X, np.empty((30, 3), np.float32), 1)
-    with pytest.raises(TypeError):
-        prepared._core.PreparedChain([step(L)]).run(X, np.empty((30, 3)), 1)
+        prepared._core.PreparedChain([step(L), step(M)])(X, 1)
+    chain = prepared._core.PreparedChain([step(L)])
+    assert chain(X, 1).shape == (30, 3)
+    unaligned = np.empty(X.nbytes + 1, np.uint8)[1:].view(np.float32).reshape(X.shape)
+    pairs = np.zeros((20, 3), [("a", np.uint16), ("b", np.float32)])["b"]       # strides of 6 bytes
+    for x in (X[:19], X[0], X[:, :0], X.astype(np.float64), X.astype(X.dtype.newbyteorder()), unaligned, pairs):
+        assert chain(x, 1) is None
+    assert prepared._core.PreparedChain([])(X, 1) is None
     with pytest.raises(ValueError, match="the bias must be 30 contiguous values of type float32"):
         prepared._core.PreparedChain([step(L, np.ones(30))])
 

@@ -166,9 +166,24 @@ static void SC_PASTE(SC_PASTE(patterned, VNAME), 0)(const sc_prepared *P, int64_
  * us where the bitmask took 123 and slices 87.  A mask is a constant of its loop, sums stay in registers. */
 #if SC_LEVEL == 2
 static inline __attribute__((always_inline)) void SC_PASTE(listed_columns, VNAME)(
-    const int m, int64_t n, const VAL *x, const uint16_t **col, const VAL **val, VEC(t) c[4], const int stream)
+    const int m, int64_t n, int64_t cols, const VAL *x, const uint16_t **col, const VAL **val, VEC(t) c[4],
+    const int stream)
 {
     enum { LANES = sizeof(VEC(t)) / sizeof(VAL), PARTS = SC_EIGHT / LANES };
+    /* Columns of a list ascend: if one is in the place of its own number, so are all before it, and x is read as it
+     * lies.  Of rows without zeros, that is, which the masks 1, 3, 7 and 15 have (10 x 1024, one thread: 1.9 to 1.0 us). */
+    int64_t full = (m & (m + 1)) == 0 ? cols / SC_EIGHT * SC_EIGHT : 0, end = n - full / SC_EIGHT;
+    if (full && end >= 0 && (*col)[full - 1] == full - 1) {
+        for (const VAL *from = x; n > end; n--, *col += SC_EIGHT, from += SC_EIGHT) {
+            if (stream) __builtin_prefetch((const char *)*val + STREAM);
+            SC_UNROLL for (int i = 0; i < 4; i++)
+                if (m >> i & 1) {
+                    SC_UNROLL for (int k = 0; k < PARTS; k++)
+                        c[i] = VEC(fma)(VEC(load)(*val + k * LANES), VEC(load)(from + k * LANES), c[i]);
+                    *val += SC_EIGHT;
+                }
+        }
+    }
     for (; n; n--, *col += SC_EIGHT) {
         VEC(t) b[PARTS];
         if (stream) {
@@ -186,8 +201,10 @@ static inline __attribute__((always_inline)) void SC_PASTE(listed_columns, VNAME
 }
 #else
 static inline __attribute__((always_inline)) void SC_PASTE(listed_columns, VNAME)(
-    const int m, int64_t n, const VAL *x, const uint16_t **col, const VAL **val, VAL c[4][SC_EIGHT], const int stream)
+    const int m, int64_t n, int64_t cols, const VAL *x, const uint16_t **col, const VAL **val, VAL c[4][SC_EIGHT],
+    const int stream)
 {
+    (void)cols;
     (void)stream;
     for (; n; n--, *col += SC_EIGHT)
         SC_UNROLL for (int i = 0; i < 4; i++)
@@ -211,7 +228,7 @@ static inline __attribute__((always_inline)) void SC_PASTE(listed_block, VNAME)(
         VAL c[4][SC_EIGHT] = {{0}};
 #endif
         SC_UNROLL for (int m = 1; m < 16; m++)
-            SC_PASTE(listed_columns, VNAME)(m, eights[m], x, &col, &val, c, stream);
+            SC_PASTE(listed_columns, VNAME)(m, eights[m], P->cols, x, &col, &val, c, stream);
 #if SC_LEVEL == 2
         SC_UNROLL for (int i = 0; i < 4; i++) y[i] += VEC(sum)(c[i]);
 #else

@@ -85,6 +85,7 @@ cdef class PreparedChain:
     cdef sc_finish *finish
     cdef int *parallel
     cdef int64_t n
+    cdef int type       # NumPy's number of the first layout's type
     cdef tuple keep     # the arrays that P and finish point into
 
     def __cinit__(self, steps):
@@ -98,6 +99,8 @@ cdef class PreparedChain:
             raise MemoryError()
         for i, (shape, layout, block, (start, heads, index, data), nnz, bias, relu, parallel) in enumerate(self.keep):
             prepared_view(self.P + i, shape, layout, block, start, heads, index, data, nnz)
+            if i == 0:
+                self.type = cnp.PyArray_TYPE(data)
             if bias is not None:
                 if bias.shape != shape[:1] or bias.dtype != data.dtype or not bias.flags.c_contiguous:
                     raise ValueError(f"the bias must be {shape[0]} contiguous values of type {data.dtype}")
@@ -110,12 +113,22 @@ cdef class PreparedChain:
         PyMem_Free(self.finish)
         PyMem_Free(self.parallel)
 
-    def run(self, cnp.ndarray X, cnp.ndarray C, int threads):
-        """C = the last product of ... of the first with X"""
+    def __call__(self, cnp.ndarray X, int threads):
+        """The last product of ... of the first with X (features, samples), a new array row by row in memory; None where
+        X is no aligned array of the layouts' type with at least one sample and the features that the first one takes.
+        """
         cdef sc_dense x, c
         cdef int status
+        cdef cnp.npy_intp shape[2]
+        if (self.n == 0 or X.ndim != 2 or cnp.PyArray_TYPE(X) != self.type or not cnp.PyArray_ISBEHAVED_RO(X)
+                or X.shape[0] != self.P[0].cols or X.shape[1] == 0 or X.strides[0] % X.descr.itemsize
+                or X.strides[1] % X.descr.itemsize):
+            return None
+        shape[0], shape[1] = self.P[self.n - 1].rows, X.shape[1]
+        cdef cnp.ndarray C = cnp.PyArray_EMPTY(2, shape, self.type, 0)
         dense_view(&x, X)
         dense_view(&c, C)
         with nogil:
             status = sc_prepared_chain(self.n, self.P, self.finish, &x, &c, self.parallel, threads)
         check(status)
+        return C

@@ -7,6 +7,7 @@
 """
 import copy
 import functools
+import itertools
 import time
 from collections import OrderedDict
 
@@ -299,6 +300,16 @@ def prune_with_rewinding(module, train, sparsity, *, rounds=3, rewind=None, **op
 
 # ---------------------------------------------------------------- sparse layers
 
+# The last change of weights or kernels of any sparse layer: what a SparseSequential worked out before it is void.
+_numbers = itertools.count()
+_last_change = next(_numbers)
+
+
+def _note_change():
+    global _last_change
+    _last_change = next(_numbers)
+
+
 class _Sparse(nn.Module):
     """A weight matrix held as CSR buffers; prepared layouts are made on demand and never saved or copied."""
 
@@ -312,7 +323,6 @@ class _Sparse(nn.Module):
         self.register_buffer("bias", None if bias is None else bias.detach().clone())
         self.kernels = {}
         self._made, self._nearest = {}, {}  # layouts and dense copies; the kernel of a batch
-        self._changes = 0  # how often weights or kernels changed: SparseSequential looks at it
 
     @property
     def nnz(self):
@@ -345,12 +355,12 @@ class _Sparse(nn.Module):
         """Take this product ('dense', 'blas', 'sparse' or 'serial') for inputs of about this many rows."""
         self.kernels[batch] = kernel
         self._nearest = {}
-        self._changes += 1
+        _note_change()
 
     def _changed(self):
         """Forget what was made of the weights."""
         self._made, self._nearest = {}, {}
-        self._changes += 1
+        _note_change()
 
     def product(self, X, batch=None):
         """weights @ X + bias for a tensor X (in, columns), differentiable in X."""
@@ -366,7 +376,8 @@ class _Sparse(nn.Module):
         run = self._made.get(key)
         if run is None:
             run = self._made[key] = _Run([(self, kernel, relu)], X.shape[1])
-        return run(X) if run.fits(X) and kernel != "blas" else self._plainly(X, kernel, relu)
+        y = None if kernel == "blas" else run(X)
+        return self._plainly(X, kernel, relu) if y is None else y
 
     def _prepared(self, columns):
         """The weights laid out for one column, or for more."""
@@ -419,27 +430,21 @@ class _Run:
     """
 
     def __init__(self, steps, columns):
-        layers = [layer for layer, _, _ in steps]
-        self.steps, self.features, self.rows = steps, layers[0].shape[1], layers[-1].shape[0]
+        self.steps = steps
         self.chain = None  # where some layer has no layout of its own, for its type or its shape
-        layouts = [layer._prepared(columns)._layout() for layer in layers]
-        biases = [None if layer.bias is None else layer.bias.numpy() for layer in layers]
-        self.dtype = layouts[0].dtype
-        if all(layout.layout != "csr" and layout.dtype == self.dtype for layout in layouts) and all(
-                bias is None or bias.dtype == self.dtype and bias.flags.c_contiguous for bias in biases):
+        layouts = [layer._prepared(columns)._layout() for layer, _, _ in steps]
+        biases = [None if layer.bias is None else layer.bias.numpy() for layer, _, _ in steps]
+        dtype = layouts[0].dtype
+        if all(layout.layout != "csr" and layout.dtype == dtype for layout in layouts) and all(
+                bias is None or bias.dtype == dtype and bias.flags.c_contiguous for bias in biases):
             self.chain = _core.PreparedChain([
                 (layout.shape, layout.layout, layout.block, layout.arrays, layout.nnz, bias, relu,
                  _parallel(kernel, layout.nnz * columns))
                 for layout, bias, (_, kernel, relu) in zip(layouts, biases, steps)])
 
-    def fits(self, X):
-        return (self.chain is not None and X.shape[0] == self.features and X.shape[1] > 0 and X.dtype == self.dtype
-                and X.flags.aligned)
-
     def __call__(self, X):
-        y = np.empty((self.rows, X.shape[1]), self.dtype)
-        self.chain.run(X, y, _threads_for(True))
-        return y
+        """For X (features, samples) an array (rows, samples); None where the prepared kernels do not take it."""
+        return None if self.chain is None else self.chain(X, _threads_for(True))
 
 
 def _parallel(kernel, work):
@@ -559,7 +564,6 @@ class _Plan:
 
     def __init__(self, layers):
         self.layers, self.steps, self.routes = layers, [], {}
-        self.sparse = [layer for layer in layers if isinstance(layer, SparseLinear)]
         self.passed = []  # modules that are not called
         for layer in layers:
             after = self.steps[-1] if self.steps else (None, True)
@@ -571,13 +575,14 @@ class _Plan:
             else:
                 self.steps.append((layer, False))
         self.dropouts = [layer for layer in self.passed if isinstance(layer, nn.Dropout)]
-        self.hooks = [hooks for layer in self.sparse + self.passed
-                      for hooks in (layer._forward_hooks, layer._forward_pre_hooks)]
-        self.changes = [layer._changes for layer in self.sparse]
+        self.hooks = [nn.modules.module._global_forward_hooks, nn.modules.module._global_forward_pre_hooks]
+        for layer in [layer for layer in layers if isinstance(layer, SparseLinear)] + self.passed:
+            self.hooks += [layer._forward_hooks, layer._forward_pre_hooks]
+        self.change = _last_change
 
     def watched(self):
         """Is there a hook on a module that is not called, or a Dropout in training?"""
-        return any(self.hooks) or any([layer.training for layer in self.dropouts])
+        return any(self.hooks) or self.dropouts and any([layer.training for layer in self.dropouts])
 
     def route(self, batch):
         """[(a _Run of sparse layers, or None; or else (layer, kernel or None, does a ReLU follow))] for this batch; a
@@ -597,25 +602,24 @@ class _Plan:
         return route + ([(_Run(steps, batch), None)] if steps else [])
 
     def run(self, x):
-        changes = [layer._changes for layer in self.sparse]
-        if changes != self.changes or len(self.routes) > 64:
-            self.changes, self.routes = changes, {}
+        if self.change != _last_change or len(self.routes) > 64:
+            self.change, self.routes = _last_change, {}
         batch = x.size(0)
         route = self.routes.get(batch)
         if route is None:
             route = self.routes[batch] = self.route(batch)
         if route.__class__ is _Run:     # all layers in one call: 2 of 38 us for one sample are saved here
-            X = x.numpy().T
-            if route.fits(X):
-                return torch.from_numpy(route(X).T)
+            y = route(x.numpy().T)
+            if y is not None:
+                return torch.from_numpy(y.T)
             route = [(route, None)]
         columns = None  # the value as an array (features, samples) after a sparse layer, when there is no tensor x
         for run, step in route:
             inside = columns is not None or x.ndim == 2 and not x.requires_grad and x.shape[0] == batch
             if run is not None and inside:
-                X = x.numpy().T if columns is None else columns
-                if run.fits(X):
-                    columns = run(X)
+                y = run(x.numpy().T if columns is None else columns)
+                if y is not None:
+                    columns = y
                     continue
             for layer, kernel, relu in (step,) if run is None else run.steps:
                 if inside and kernel in (None, "blas", "sparse", "serial"):
