@@ -6,9 +6,10 @@
 /* Entries of both matrices in a part.  Its result lies in scratch, in the L2 cache, until its place in out is known.
  * (Writing where it would begin if nothing coincided, and closing up behind, touches half as many pages again and moves
  * half of the result on one thread.) */
-#define PART 8192
-#define RUN 4                         /* parts in a row: the kernels ask for the next part's entries */
-#define WAVE ((int64_t)16384)         /* parts between which signals are looked at */
+#define PART 16384
+#define PRODUCT_PART 8192               /* is read twice, first by its checks */
+#define RUN 4                         /* parts of a product in a row: the kernel asks for the next part's entries */
+#define WAVE ((int64_t)8192)          /* parts between which signals are looked at */
 
 /* Entries of both and rows before row r; wraps where an indptr is unsound. */
 static int64_t both(const sc_csr *A, const sc_csr *B, int64_t r)
@@ -50,7 +51,7 @@ static void cut_at(void *job, int64_t k, int thread)
 static int cut_parts(struct work *w, int threads)
 {
     const sc_csr *A = w->A, *B = w->B;
-    w->parts = SC_MAX(1, SC_MIN(A->rows, (A->nnz + B->nnz + A->rows) / PART));
+    w->parts = SC_MAX(1, SC_MIN(A->rows, (A->nnz + B->nnz + A->rows) / (w->alpha ? PART : PRODUCT_PART)));
     w->row = sc_alloc(w->parts + 1, sizeof *w->row);
     if (!w->row) return SC_NO_MEMORY;
     sc_team(w->parts + 1, 64, threads, cut_at, w);
@@ -63,6 +64,18 @@ static int cut_parts(struct work *w, int threads)
     return SC_OK;
 }
 
+static int check_pointers(const sc_csr *A, const sc_csr *B, int64_t r0, int64_t r1)
+{
+    int status = sc_check_pointers(A, r0, r1);
+    return status == SC_OK ? sc_check_pointers(B, r0, r1) : status;
+}
+
+static int check_order(const struct work *w, int64_t r0, int64_t r1)
+{
+    int status = sc_check_order(w->A, r0, r1, w->canonical);
+    return status == SC_OK ? sc_check_order(w->B, r0, r1, w->canonical) : status;
+}
+
 /* Rows of part k; their lengths stand where their pointers will. */
 static int compute(void *job, int thread, int64_t k, void *col, void *val, int64_t *n)
 {
@@ -71,14 +84,17 @@ static int compute(void *job, int thread, int64_t k, void *col, void *val, int64
     const sc_csr *A = w->A, *B = w->B;
     const struct sc_elementwise_kernels *kernels = sc_kernels()->elementwise;
     int64_t r0 = w->row[k], r1 = w->row[k + 1];
-    int status = sc_check_order(A, r0, r1, w->canonical);
-    if (status == SC_OK) status = sc_check_order(B, r0, r1, w->canonical);
+    int status = w->alpha ? check_pointers(A, B, r0, r1) : check_order(w, r0, r1);
     if (status != SC_OK) return status;
     if (both(A, B, r1) - both(A, B, r0) > w->room + r1 - r0) return SC_CHANGED;
     void *length = sc_at(w->out->indptr, r0, A->idx == SC_I32 ? 4 : 8);
     *n = w->alpha ? kernels->add[A->val][A->idx](A, B, w->alpha, w->beta, r0, r1, length, col, val)
                   : kernels->multiply[A->val][A->idx](A, B, r0, r1, length, col, val);
-    return SC_OK;
+    if (*n >= 0) return SC_OK;
+    /* Something is wrong with the result, so with A or B: only now is it worth looking what. */
+    *n = 0;
+    status = check_order(w, r0, r1);
+    return status == SC_OK && __atomic_load_n(w->canonical, __ATOMIC_RELAXED) ? SC_CHANGED : status;
 }
 
 static void point_part(void *job, int64_t k, int thread)
@@ -114,7 +130,7 @@ static int run(struct work *w, int64_t *nnz, int threads)
     const sc_csr *A = w->A;
     struct sc_sequence S = {.col = w->out->indices, .val = w->out->data, .limit = A->nnz + w->B->nnz,
                             .index = sc_index_size(A->idx), .value = sc_val_size(A->val), .threads = threads,
-                            .run = RUN};
+                            .run = w->alpha ? 1 : RUN};
     *w->canonical = 1;
     int status = cut_parts(w, threads);
     if (status == SC_OK) status = sc_sequence_open(&S, w->parts, w->room);

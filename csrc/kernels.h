@@ -174,7 +174,8 @@ struct sc_entries_kernels {
 };
 
 /* Element-wise operations of rows of two sorted matrices, and scaling.  Results go to col and val, the lengths of rows
- * to length[r - r0] in the type of pointers; exact zeros are dropped, as SciPy does. */
+ * to length[r - r0] in the type of pointers; exact zeros are dropped, as SciPy does.  Rows of a sum need not be checked
+ * before, only their pointers: -1 where they are not sorted or leave the columns. */
 struct sc_elementwise_kernels {
     int64_t (*add[SC_NVAL][SC_NIDX])(const sc_csr *A, const sc_csr *B, const void *alpha, const void *beta, int64_t r0,
                                      int64_t r1, void *length, void *col, void *val);

@@ -30,14 +30,19 @@ int64_t sc_parts(const sc_csr *A, int64_t grain)
     return n < 1 ? 1 : n > A->rows ? (A->rows ? A->rows : 1) : n;
 }
 
+int sc_check_pointers(const sc_csr *A, int64_t r0, int64_t r1)
+{
+    int64_t p0 = sc_ptr(A, r0), p1 = sc_ptr(A, r1);
+    if (p0 < 0 || p1 < p0 || p1 > A->nnz) return SC_BAD_INDPTR;
+    return sc_kernels()->check->rising[A->idx](A->indptr, r0, r1) ? SC_OK : SC_BAD_INDPTR;
+}
+
 int sc_check_rows(const sc_csr *A, int64_t r0, int64_t r1)
 {
-    int64_t p0 = sc_ptr(A, r0), p1 = sc_ptr(A, r1), p = p0;
-    if (p0 < 0 || p1 < p0 || p1 > A->nnz) return SC_BAD_INDPTR;
-    const struct sc_check_kernels *k = sc_kernels()->check;
-    if (!k->rising[A->idx](A->indptr, r0, r1)) return SC_BAD_INDPTR;
-    if (!k->within[A->idx](A->indices, p, p1, A->cols)) return SC_BAD_INDEX;
-    return SC_OK;
+    int found = sc_check_pointers(A, r0, r1);
+    if (found != SC_OK) return found;
+    int within = sc_kernels()->check->within[A->idx](A->indices, sc_ptr(A, r0), sc_ptr(A, r1), A->cols);
+    return within ? SC_OK : SC_BAD_INDEX;
 }
 
 enum { WINDOWS = 16, ENTRIES = 256, SLOTS = 1024 };

@@ -20,6 +20,8 @@ int64_t sc_parts(const sc_csr *A, int64_t grain);
 /* Are rows r0..r1 sound: indptr rising within 0..nnz and every index within 0..cols?  SC_OK or what is wrong.
  * Run on a panel just before its kernel, the panel's indices are in cache for both. */
 int sc_check_rows(const sc_csr *A, int64_t r0, int64_t r1);
+/* The same for indptr alone: enough for kernels that use no index as an address. */
+int sc_check_pointers(const sc_csr *A, int64_t r0, int64_t r1);
 
 /* Do the columns of successive entries mostly fall on lines of memory not touched just before, in a vector (or panel) of
  * cols * bytes so large that most of them come from memory?  From a sample of the indices; a wrong answer costs time only. */

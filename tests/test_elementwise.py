@@ -272,3 +272,25 @@ def test_results_of_many_parts_are_packed_in_order(rng):
             got = call(A, B, threads=t)
             for part in ("indptr", "indices", "data"):
                 np.testing.assert_array_equal(getattr(got, part), getattr(want, part))
+
+
+@pytest.mark.parametrize("fault", ["unsorted", "duplicate", "beyond", "negative"])
+@pytest.mark.parametrize("where", ["A", "B", "both"])
+def test_a_sum_finds_by_its_result_what_is_wrong_with_its_terms(rng, fault, where):
+    good = sc.from_dense(rng.standard_normal((300, 40)) * (rng.random((300, 40)) < 0.5))
+    bad = good.copy()
+    p = int(bad.indptr[150])
+    assert bad.indptr[151] - p > 2
+    if fault == "unsorted":
+        bad.indices[p:p + 2] = bad.indices[p:p + 2][::-1]
+    else:
+        bad.indices[p + 1] = {"duplicate": bad.indices[p], "beyond": 40, "negative": -1}[fault]
+    bad = sp.csr_array((bad.data, bad.indices, bad.indptr), shape=bad.shape)
+    A, B = (bad if where in (name, "both") else good for name in "AB")
+    if fault in ("beyond", "negative"):
+        with pytest.raises(ValueError, match="index"):
+            sc.add(A, B)
+    else:
+        got = sc.add(A, B)
+        np.testing.assert_allclose(got.toarray(), A.toarray() + B.toarray(), rtol=1e-12)
+        assert_canonical(got, "csr", A)

@@ -1,5 +1,5 @@
 /* Sums and products by elements, and scaling: instances for every value and index type. */
-#include "isa.h"
+#include "wide.h"
 
 #define SC_EACH "each_index.h"
 #define SC_BODY "elementwise_body.h"

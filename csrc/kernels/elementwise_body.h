@@ -11,150 +11,278 @@ static inline ACC FN(times)(ACC f, ACC x)
     return f * x;
 }
 
-/* How many of n columns agree, from the first on? */
-static inline int64_t FN(agreeing)(const IDX *a, const IDX *b, int64_t n)
+/* Entries taken at once where two rows have the same columns */
+#define BLOCK 16
+/* Entries ahead of their use that the terms of a sum are asked for: the processor's own prefetching ends with a page. */
+#define AHEAD 512
+
+/* What becomes of two values in one place: x + y, alpha x + beta y, x y */
+#define PLAIN 0
+#define WEIGHED 1
+#define TIMES 2
+
+#define BY_VECTOR (VREAL && VBITS >= 32)
+#if BY_VECTOR
+#define VECTOR SC_PASTE(lanes, ACC)
+#define WIDTH ((int)(sizeof(VECTOR) / sizeof(ACC)))
+#define ZEROS __typeof__((VECTOR){0} == (VECTOR){0})
+#else
+#define ZEROS int
+#endif
+
+SC_INLINE ZEROS FN(no_zeros)(void)
 {
-    int64_t k = 0;
+#if BY_VECTOR
+    const VECTOR none = {0};
+    return none != none;
+#else
+    return 0;
+#endif
+}
+
+SC_INLINE int FN(some)(ZEROS zeros)
+{
+#if BY_VECTOR && SC_LEVEL == 2
+    return !_mm256_testz_si256((__m256i)zeros, (__m256i)zeros);
+#elif BY_VECTOR
+    int found = 0;
+    for (int k = 0; k < WIDTH; k++) found |= zeros[k] != 0;
+    return found;
+#else
+    return zeros;
+#endif
+}
+
+/* Is there a zero among n values? */
+SC_INLINE int FN(any_zero)(const VAL *val, int64_t n)
+{
+    ZEROS zeros = FN(no_zeros)();
+    int64_t p = 0;
+    int found = 0;
+#if BY_VECTOR
+    for (; p + WIDTH <= n; p += WIDTH) zeros |= SC_PASTE(load, ACC)(val + p) == 0;
+#endif
+    for (; p < n; p++) found |= LOAD(val[p]) == 0;
+    return found | FN(some)(zeros);
+}
+
+/* How many of BLOCK columns agree, from the first on? */
+SC_INLINE int64_t FN(agreeing)(const IDX *a, const IDX *b)
+{
 #if SC_LEVEL >= 2
-    enum { LANES = 32 / sizeof(IDX) };
-    for (; k + LANES <= n; k += LANES) {
+    enum { N = 32 / sizeof(IDX) };
+    unsigned same = 0;
+    for (int k = 0; k < BLOCK; k += N) {
         __m256i x = _mm256_loadu_si256((const __m256i *)(a + k)), y = _mm256_loadu_si256((const __m256i *)(b + k));
-        unsigned same = (unsigned)_mm256_movemask_epi8(sizeof(IDX) == 4 ? _mm256_cmpeq_epi32(x, y)
-                                                                        : _mm256_cmpeq_epi64(x, y));
-        if (~same) return k + (int64_t)(__builtin_ctz(~same) / sizeof(IDX));
+        same |= (sizeof(IDX) == 4 ? (unsigned)_mm256_movemask_ps((__m256)_mm256_cmpeq_epi32(x, y))
+                                  : (unsigned)_mm256_movemask_pd((__m256d)_mm256_cmpeq_epi64(x, y))) << k;
+    }
+    return __builtin_ctz(~same);
+#else
+    int64_t k = 0;
+    while (k < BLOCK && a[k] == b[k]) k++;
+    return k;
+#endif
+}
+
+SC_INLINE VAL FN(join)(VAL x, VAL y, ACC alpha, ACC beta, const int op)
+{
+    return STORE(op == PLAIN     ? LOAD(x) + LOAD(y)
+                 : op == WEIGHED ? FN(times)(alpha, LOAD(x)) + FN(times)(beta, LOAD(y))
+                                 : LOAD(x) * LOAD(y));
+}
+
+/* The same for a block; zeros among the results are noted. */
+SC_INLINE void FN(join_block)(const VAL *a, const VAL *b, ACC alpha, ACC beta, const int op, VAL *val, ZEROS *zeros)
+{
+#if BY_VECTOR
+    for (int k = 0; k < BLOCK; k += WIDTH) {
+        VECTOR x = SC_PASTE(load, ACC)(a + k), y = SC_PASTE(load, ACC)(b + k);
+        VECTOR v = op == PLAIN ? x + y : op == WEIGHED ? alpha * x + beta * y : x * y;
+        SC_PASTE(store, ACC)(val + k, v);
+        *zeros |= v == 0;
+    }
+#else
+    for (int k = 0; k < BLOCK; k++) {
+        val[k] = FN(join)(a[k], b[k], alpha, beta, op);
+        *zeros |= LOAD(val[k]) == 0;
     }
 #endif
-    while (k < n && a[k] == b[k]) k++;
-    return k;
 }
 
-/* Asks for the lines of n entries: those of the next part, while this one is computed (its checks then find them in L2, and
- * memory does not rest meanwhile). */
-static inline void FN(ask)(const IDX *col, const VAL *val, int64_t n)
+/* Asks for the lines of n entries from entry p on. */
+SC_INLINE void FN(ask)(const sc_csr *A, int64_t p, int64_t n)
 {
-    for (int64_t k = 0; k < n; k += 8) {
-        __builtin_prefetch(col + k);
-        __builtin_prefetch(val + k);
-    }
+    const char *col = (const char *)((const IDX *)A->indices + p);
+    const char *val = (const char *)((const VAL *)A->data + p);
+    for (int64_t b = 0; b < n * (int64_t)sizeof(IDX); b += 64) __builtin_prefetch(col + b);
+    for (int64_t b = 0; b < n * (int64_t)sizeof(VAL); b += 64) __builtin_prefetch(val + b);
 }
 
-/* The end of the rows from r on whose columns are the same in both.  *level: up to where rows are known to be equally
- * long; a stretch of them is compared as one row, since short rows are dear one by one. */
-static inline int64_t FN(alike)(const PTR *pa, const PTR *pb, const IDX *ca, const IDX *cb, int64_t r, int64_t r1,
-                                int64_t *level)
+/* Joins rows from r on while their columns are the same in both, columns and values in one pass; col and val have room
+ * for BLOCK more.  Returns the first row that is not the same, and in *head how many entries it begins with that are.
+ * *level: up to where rows are known to be equally long; a stretch of them is compared as one row, since short rows are
+ * dear one by one. */
+SC_INLINE int64_t FN(alike)(const sc_csr *A, const sc_csr *B, int64_t r, int64_t r1, ACC alpha, ACC beta, const int op,
+                            PTR *length, IDX *col, VAL *val, int64_t *level, int64_t *head, int *zero, int64_t ahead_a,
+                            int64_t ahead_b)
 {
-    int64_t i = pa[r], j = pb[r];
+    const PTR *pa = A->indptr, *pb = B->indptr;
+    const int64_t i = pa[r], j = pb[r];
     if (r >= *level)
         for (*level = r; *level < r1 && pb[*level + 1] - pa[*level + 1] == j - i && pa[*level] - i < 512; ++*level);
-    int64_t same = i + FN(agreeing)(ca + i, cb + j, pa[*level] - i);
-    while (r < *level && pa[r + 1] <= same) r++;
+    const IDX *ca = (const IDX *)A->indices + i, *cb = (const IDX *)B->indices + j;
+    const VAL *va = (const VAL *)A->data + i, *vb = (const VAL *)B->data + j;
+    int64_t all = pa[*level] - i, full = SC_MIN(all, SC_MIN(A->nnz - i, B->nnz - j) - BLOCK + 1), k = 0, same = BLOCK;
+    ZEROS zeros = FN(no_zeros)();
+    for (; k < full && same == BLOCK; k += same) {
+        FN(ask)(A, i + k + ahead_a, BLOCK);
+        FN(ask)(B, j + k + ahead_b, BLOCK);
+        same = FN(agreeing)(ca + k, cb + k);
+        memcpy(col + k, ca + k, BLOCK * sizeof *col);
+        FN(join_block)(va + k, vb + k, alpha, beta, op, val + k, &zeros);
+    }
+    *zero |= FN(some)(zeros);
+    for (; same == BLOCK && k < all && ca[k] == cb[k]; k++) {       /* the last entries of a matrix */
+        col[k] = ca[k];
+        val[k] = FN(join)(va[k], vb[k], alpha, beta, op);
+        *zero |= LOAD(val[k]) == 0;
+    }
+    k = SC_MIN(k, all);
+    for (; r < *level && pa[r + 1] - i <= k; r++) *length++ = pa[r + 1] - pa[r];
+    *head = k - (pa[r] - i);
     return r;
 }
 
-/* n entries without their zeros, to a place that may be the same or before; returns how many are left */
-static inline int64_t FN(squeeze)(const IDX *from_col, const VAL *from_val, int64_t n, IDX *col, VAL *val)
+/* Takes the zeros out of rows of these lengths, one behind the other; returns how many entries are left. */
+static inline int64_t FN(squeeze)(PTR *length, int64_t rows, IDX *col, VAL *val)
 {
-    int64_t w = 0;
-    for (int64_t k = 0; k < n; k++) {
-        VAL v = from_val[k];
-        col[w] = from_col[k];
-        val[w] = v;
-        w += LOAD(v) != 0;
+    int64_t p = 0, w = 0;
+    for (int64_t r = 0; r < rows; r++) {
+        int64_t begin = w;
+        for (int64_t end = p + length[r]; p < end; p++) {
+            VAL v = val[p];
+            col[w] = col[p];
+            val[w] = v;
+            w += LOAD(v) != 0;
+        }
+        length[r] = (PTR)(w - begin);
     }
     return w;
 }
 
-static inline int FN(any_zero)(const VAL *val, int64_t n)
+/* Do the columns of every row rise strictly, within 0..cols?  Falls are counted as in check_body.h. */
+static inline int FN(sound)(const PTR *length, int64_t rows, const IDX *col, int64_t n, int64_t cols)
 {
-    int zeros = 0;
-    for (int64_t k = 0; k < n; k++) zeros |= LOAD(val[k]) == 0;
-    return zeros;
-}
-
-/* Rows r0 <= r < r1, of the lengths that ptr gives, have been written from col and val on: takes their zeros out. */
-static inline int64_t FN(settle)(const PTR *ptr, int64_t r0, int64_t r1, PTR *length, IDX *col, VAL *val)
-{
-    int64_t n = ptr[r1] - ptr[r0], w = 0;
-    if (!FN(any_zero)(val, n)) {
-        for (int64_t r = r0; r < r1; r++) length[r - r0] = ptr[r + 1] - ptr[r];
-        return n;
+    UIDX top = n ? (UIDX)col[n - 1] : 0;
+    int64_t falls = 0, at = 0;
+    for (int64_t p = 0, end; p < n - 1; p = end) {
+        IDX few = 0;
+        end = SC_MIN(p + 4096, n - 1);
+        for (int64_t q = p; q < end; q++) {
+            few += col[q + 1] <= col[q];
+            top = SC_MAX(top, (UIDX)col[q]);
+        }
+        falls += few;
     }
-    for (int64_t r = r0; r < r1; r++) {
-        int64_t p = ptr[r] - ptr[r0];
-        int64_t left = FN(squeeze)(col + p, val + p, ptr[r + 1] - ptr[r], col + w, val + w);
-        length[r - r0] = (PTR)left;
-        w += left;
+    for (int64_t r = 0; r < rows; r++) {
+        at += length[r];
+        if (length[r] && at < n) falls -= col[at] <= col[at - 1];
     }
-    return w;
+    return falls == 0 && (n == 0 || (uint64_t)top < (uint64_t)cols);
 }
 
 /* n entries times f */
-static inline int64_t FN(copy)(const IDX *from_col, const VAL *from_val, int64_t n, ACC f, int one, IDX *restrict col,
-                               VAL *restrict val)
+SC_INLINE void FN(copy)(const IDX *from_col, const VAL *from_val, int64_t n, ACC f, int one, IDX *restrict col,
+                        VAL *restrict val)
 {
     for (int64_t k = 0; k < n; k++) col[k] = from_col[k];
     if (one)
         for (int64_t k = 0; k < n; k++) val[k] = from_val[k];
     else
         for (int64_t k = 0; k < n; k++) val[k] = STORE(FN(times)(f, LOAD(from_val[k])));
-    return FN(any_zero)(val, n) ? FN(squeeze)(col, val, n, col, val) : n;
 }
 
-/* alpha A + beta B for rows r0 <= r < r1, one after the other; zeros are dropped.  By the relation of two rows:
- * alike, one before the other, or mixed, which are merged without branches on their columns. */
-static int64_t FN(add)(const sc_csr *A, const sc_csr *B, const void *alpha_, const void *beta_, int64_t r0, int64_t r1,
-                       void *length_, void *out_col, void *out_val)
+/* x where `taken` is set, else zero, without a branch that could be guessed wrong */
+SC_INLINE ACC FN(if_taken)(ACC x, int taken)
 {
-    const PTR *pa = A->indptr, *pb = B->indptr;
+#if VREAL
+    uint64_t bits = 0;
+    memcpy(&bits, &x, sizeof x);
+    bits &= -(uint64_t)taken;
+    memcpy(&x, &bits, sizeof x);
+    return x;
+#else
+    return taken ? x : 0;
+#endif
+}
+
+/* alpha A + beta B of two rows i..ie and j..je, zeros included; returns its length. */
+SC_INLINE int64_t FN(merge)(const sc_csr *A, int64_t i, int64_t ie, const sc_csr *B, int64_t j, int64_t je, ACC alpha,
+                            ACC beta, const int op, IDX *col, VAL *val)
+{
     const IDX *ca = A->indices, *cb = B->indices;
     const VAL *va = A->data, *vb = B->data;
-    ACC alpha = *(const ACC *)alpha_, beta = *(const ACC *)beta_;
-    int plain = alpha == 1 && beta == 1, one_a = alpha == 1, one_b = beta == 1;
-    PTR *length = length_;
-    IDX *col = out_col;
-    VAL *val = out_val;
-    int64_t w = 0, level = r0, na = pa[r1] - pa[r0], nb = pb[r1] - pb[r0];
-    for (int64_t r = r0; r < r1; r++) {
-        int64_t i = pa[r], j = pb[r], begin = w, next = FN(alike)(pa, pb, ca, cb, r, r1, &level), n = pa[next] - i;
-        FN(ask)(ca + i + na, va + i + na, pa[SC_MAX(next, r + 1)] - i);
-        FN(ask)(cb + j + nb, vb + j + nb, pb[SC_MAX(next, r + 1)] - j);
-        if (next > r) {
-            IDX *restrict c = col + w;
-            VAL *restrict v = val + w;
-            for (int64_t k = 0; k < n; k++) c[k] = ca[i + k];
-            if (plain)
-                for (int64_t k = 0; k < n; k++) v[k] = STORE(LOAD(va[i + k]) + LOAD(vb[j + k]));
-            else
-                for (int64_t k = 0; k < n; k++)
-                    v[k] = STORE(FN(times)(alpha, LOAD(va[i + k])) + FN(times)(beta, LOAD(vb[j + k])));
-            w += FN(settle)(pa, r, next, length + r - r0, c, v);
-            r = next - 1;
-            continue;
+    int one_a = op == PLAIN || alpha == 1, one_b = op == PLAIN || beta == 1;
+    int64_t w = 0;
+    if (i < ie && j < je && cb[je - 1] < ca[i]) {
+        FN(copy)(cb + j, vb + j, je - j, beta, one_b, col, val);
+        w = je - j;
+        j = je;
+    } else if (i < ie && j < je && ca[ie - 1] >= cb[j]) {
+        while (i < ie && j < je) {
+            UIDX a = (UIDX)ca[i], b = (UIDX)cb[j];
+            int from_a = a <= b, from_b = b <= a;
+            ACC x = op == PLAIN ? LOAD(va[i]) : FN(times)(alpha, LOAD(va[i]));
+            ACC y = op == PLAIN ? LOAD(vb[j]) : FN(times)(beta, LOAD(vb[j]));
+            col[w] = (IDX)SC_MIN(a, b);
+            val[w++] = STORE(FN(if_taken)(x, from_a) + FN(if_taken)(y, from_b));
+            i += from_a;
+            j += from_b;
         }
-        int64_t ie = pa[r + 1], je = pb[r + 1];
-        if (i == ie || j == je || ca[ie - 1] < cb[j] || cb[je - 1] < ca[i]) {
-            int b_first = j < je && (i == ie || cb[j] < ca[i]);
-            if (b_first) w += FN(copy)(cb + j, vb + j, je - j, beta, one_b, col + w, val + w);
-            w += FN(copy)(ca + i, va + i, ie - i, alpha, one_a, col + w, val + w);
-            if (!b_first) w += FN(copy)(cb + j, vb + j, je - j, beta, one_b, col + w, val + w);
-        } else {
-            while (i < ie && j < je) {
-                IDX a = ca[i], b = cb[j];
-                ACC x[2] = {0, plain ? LOAD(va[i]) : FN(times)(alpha, LOAD(va[i]))};
-                ACC y[2] = {0, plain ? LOAD(vb[j]) : FN(times)(beta, LOAD(vb[j]))};
-                int from_a = a <= b, from_b = b <= a;
-                col[w] = SC_MIN(a, b);
-                val[w] = STORE(x[from_a] + y[from_b]);
-                w += LOAD(val[w]) != 0;
-                i += from_a;
-                j += from_b;
-            }
-            w += FN(copy)(ca + i, va + i, ie - i, alpha, one_a, col + w, val + w);
-            w += FN(copy)(cb + j, vb + j, je - j, beta, one_b, col + w, val + w);
-        }
-        length[r - r0] = (PTR)(w - begin);
+    }
+    FN(copy)(ca + i, va + i, ie - i, alpha, one_a, col + w, val + w);
+    w += ie - i;
+    FN(copy)(cb + j, vb + j, je - j, beta, one_b, col + w, val + w);
+    return w + je - j;
+}
+
+SC_INLINE int64_t FN(add_rows)(const sc_csr *A, const sc_csr *B, ACC alpha, ACC beta, const int op, int64_t r0,
+                               int64_t r1, PTR *length, IDX *col, VAL *val, int *zero)
+{
+    const PTR *pa = A->indptr, *pb = B->indptr;
+    int64_t w = 0, level = r0, head;
+    for (int64_t r = r0, next; r < r1; r = next) {
+        next = FN(alike)(A, B, r, r1, alpha, beta, op, length + r - r0, col + w, val + w, &level, &head, zero,
+                         AHEAD, AHEAD);
+        w += pa[next] - pa[r];
+        if (next == level && next > r) continue;
+        FN(ask)(A, pa[next] + AHEAD, pa[next + 1] - pa[next]);
+        FN(ask)(B, pb[next] + AHEAD, pb[next + 1] - pb[next]);
+        w += head;
+        int64_t n = FN(merge)(A, pa[next] + head, pa[next + 1], B, pb[next] + head, pb[next + 1], alpha, beta, op,
+                              col + w, val + w);
+        *zero |= FN(any_zero)(val + w, n);
+        length[next - r0] = (PTR)(head + n);
+        w += n;
+        next++;
     }
     return w;
+}
+
+/* alpha A + beta B for rows r0 <= r < r1, one after the other; zeros are dropped.  By the relation of two rows: alike,
+ * one before the other, or mixed, which are merged without branches on their columns.  Columns are only compared, and
+ * every entry finds a place of its own unless both have its column: if the result is sorted and within the columns,
+ * so were A and B.  It is looked at in cache; -1 if not. */
+static int64_t FN(add)(const sc_csr *A, const sc_csr *B, const void *alpha_, const void *beta_, int64_t r0, int64_t r1,
+                       void *length, void *col, void *val)
+{
+    ACC alpha = *(const ACC *)alpha_, beta = *(const ACC *)beta_;
+    int zero = 0;
+    int64_t n = alpha == 1 && beta == 1 ? FN(add_rows)(A, B, alpha, beta, PLAIN, r0, r1, length, col, val, &zero)
+                                        : FN(add_rows)(A, B, alpha, beta, WEIGHED, r0, r1, length, col, val, &zero);
+    if (!FN(sound)(length, r1 - r0, col, n, A->cols)) return -1;
+    return zero ? FN(squeeze)(length, r1 - r0, col, val) : n;
 }
 
 /* Are n values finite?  x * 0 is NaN where x is not.  (One sum would wait for itself at every value: half the time of a
@@ -180,23 +308,24 @@ static int64_t FN(multiply)(const sc_csr *A, const sc_csr *B, int64_t r0, int64_
     PTR *length = length_;
     IDX *col = out_col;
     VAL *val = out_val;
-    int64_t w = 0, level = r0, na = pa[r1] - pa[r0], nb = pb[r1] - pb[r0];
-    int alone = !FN(finite)(va + pa[r0], pa[r1] - pa[r0]) || !FN(finite)(vb + pb[r0], pb[r1] - pb[r0]);
+    /* The next part is asked for: its checks then find it in L2, and memory does not rest meanwhile. */
+    const int64_t na = pa[r1] - pa[r0], nb = pb[r1] - pb[r0];
+    int64_t w = 0, level = r0, head = 0;
+    int zero = 0, alone = !FN(finite)(va + pa[r0], pa[r1] - pa[r0]) || !FN(finite)(vb + pb[r0], pb[r1] - pb[r0]);
     for (int64_t r = r0; r < r1; r++) {
         /* GCC fuses vectors of complex products even with contraction off: those go one by one. */
-        int64_t i = pa[r], j = pb[r], begin = w, next = VREAL ? FN(alike)(pa, pb, ca, cb, r, r1, &level) : r;
-        FN(ask)(ca + i + na, va + i + na, pa[SC_MAX(next, r + 1)] - i);
-        FN(ask)(cb + j + nb, vb + j + nb, pb[SC_MAX(next, r + 1)] - j);
-        if (next > r) {
-            IDX *restrict c = col + w;
-            VAL *restrict v = val + w;
-            int64_t n = pa[next] - i;
-            for (int64_t k = 0; k < n; k++) c[k] = ca[i + k];
-            for (int64_t k = 0; k < n; k++) v[k] = STORE(LOAD(va[i + k]) * LOAD(vb[j + k]));
-            w += FN(settle)(pa, r, next, length + r - r0, c, v);
+        int64_t next = VREAL ? FN(alike)(A, B, r, r1, 0, 0, TIMES, length + r - r0, col + w, val + w, &level, &head,
+                                         &zero, na, nb) : r;
+        w += pa[next] - pa[r];
+        if (next > r && next == level) {
             r = next - 1;
             continue;
         }
+        r = next;
+        w += head;
+        int64_t i = pa[r] + head, j = pb[r] + head, begin = w - head;
+        FN(ask)(A, i + na, pa[r + 1] - i);
+        FN(ask)(B, j + nb, pb[r + 1] - j);
         int64_t ie = pa[r + 1], je = pb[r + 1];
         if (!alone) {
             if (i < ie && j < je && (ca[ie - 1] < cb[j] || cb[je - 1] < ca[i])) i = ie;
@@ -231,8 +360,20 @@ static int64_t FN(multiply)(const sc_csr *A, const sc_csr *B, int64_t r0, int64_
             }
         length[r - r0] = (PTR)(w - begin);
     }
-    return w;
+    return FN(any_zero)(val, w) ? FN(squeeze)(length, r1 - r0, col, val) : w;
 }
+
+#if BY_VECTOR
+#undef VECTOR
+#undef WIDTH
+#endif
+#undef BY_VECTOR
+#undef ZEROS
+#undef BLOCK
+#undef AHEAD
+#undef PLAIN
+#undef WEIGHED
+#undef TIMES
 
 /* out[p] = left[r] * data[p] * right[indices[p]] for the entries of rows r0 <= r < r1 */
 static void FN(scale)(const sc_csr *A, int64_t r0, int64_t r1, const void *left_, const void *right_, void *out_)
