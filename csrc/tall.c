@@ -1,4 +1,4 @@
-/* Tall matrices V (n x w p) and W (n x w q) in panels of w = 16 (f32) or 8 (f64) columns (kernels/tall_body.h), real values.
+/* Tall real matrices V (n x w p) and W (n x w q) in panels of w = 16 (f32) or 8 (f64) columns (kernels/tall_body.h).
  * Rows are cut into chunks that depend on n only, and sums over chunks are taken in their order. */
 #include <float.h>
 #include <math.h>
@@ -14,6 +14,8 @@
 #define PARTS 32
 /* Panels of V that one thread takes of a part: a dense matrix has many. */
 #define GROUP 64
+/* Multiply-adds below which one thread is faster than a team. */
+#define SERIAL (1 << 18)
 
 static int real(enum sc_val val) { return val == SC_F32 || val == SC_F64; }
 
@@ -38,7 +40,7 @@ static struct tall tall(enum sc_val val, int64_t n, const void *V, int64_t p)
 {
     int64_t chunks = (n + CHUNK - 1) / CHUNK;
     return (struct tall){.kernels = sc_kernels()->tall, .val = val, .size = sc_val_size(val), .w = width(val), .n = n,
-                         .chunks = chunks, .parts = SC_MAX(1, SC_MIN(PARTS, chunks / 4)), .V = V, .p = p};
+                         .chunks = chunks, .parts = SC_MAX(1, SC_MIN(PARTS, chunks / 2)), .V = V, .p = p};
 }
 
 static void inner_part(void *job, int64_t item, int thread)
@@ -83,7 +85,7 @@ int sc_panels_subtract(enum sc_val val, int64_t n, const void *V, int64_t p, con
     if (!real(val)) return SC_BAD_TYPE;
     struct tall t = tall(val, n, V, p);
     t.C = C, t.W = W, t.q = q;
-    sc_team(t.chunks, 4, threads, subtract_chunk, &t);
+    sc_team(t.chunks, t.chunks < 64 ? 1 : 4, threads, subtract_chunk, &t);
     return SC_OK;
 }
 
@@ -276,6 +278,17 @@ static void invert(const double *R, int64_t s, double *X)
     }
 }
 
+/* R = G T, all upper triangular; what is below the diagonal of R stays as it is */
+static void multiply(const double *G, const double *T, int64_t s, double *R)
+{
+    for (int64_t i = 0; i < s; i++)
+        for (int64_t j = i; j < s; j++) {
+            double a = 0;
+            for (int64_t l = i; l <= j; l++) a += G[i * s + l] * T[l * s + j];
+            R[i * s + j] = a;
+        }
+}
+
 /* Element (i, j) of a small matrix of s rows in panels */
 static int64_t place(int64_t i, int64_t j, int64_t s, int64_t w) { return j / w * w * s + i * w + j % w; }
 
@@ -327,17 +340,69 @@ int sc_panels_orthonormalise(enum sc_val val, int64_t n, void *W, int64_t q, dou
         if (round == 0) memcpy(R, G, (size_t)(s * s) * sizeof(double));
         else {      /* R = G R, both upper triangular */
             memcpy(T, R, (size_t)(s * s) * sizeof(double));
-            for (int64_t i = 0; i < s; i++)
-                for (int64_t j = i; j < s; j++) {
-                    double a = 0;
-                    for (int64_t l = i; l <= j; l++) a += G[i * s + l] * T[l * s + j];
-                    R[i * s + j] = a;
-                }
+            multiply(G, T, s, R);
         }
         if (round == 0) *least = bottom;
         if (pivot * pivot > 0.05) break;
     }
     sc_free(G);
     sc_free(small);
+    return status;
+}
+
+/* One thread for so few multiply-adds that starting a team would cost more */
+static int team(int64_t work, int threads) { return work >= SERIAL ? threads : 1; }
+
+/* W -= V_b (V_b' W) for every basis b in turn; C: room for the largest V_b' W */
+static int project(enum sc_val val, int64_t n, const void *const *V, const int64_t *p, int bases, void *C, void *W,
+                   int64_t q, int threads)
+{
+    int status = SC_OK;
+    for (int b = 0; b < bases && status == SC_OK; b++) {
+        int many = team(n * p[b] * q * width(val) * width(val), threads);
+        if (!p[b]) continue;
+        status = sc_panels_inner(val, n, V[b], p[b], W, q, C, 0, many);
+        if (status == SC_OK) status = sc_panels_subtract(val, n, V[b], p[b], C, W, q, many);
+    }
+    return status;
+}
+
+/* W -= Q S' (Q NULL: nothing), W -= V_b (V_b' W) for every basis, W = Q R as above, and, where R has a diagonal entry
+ * below `slack`, the projections and W = Q R once more.  *least is 0 where W could not be made orthonormal: projected
+ * then, but otherwise as it was, and R is what was taken out. */
+int sc_panels_join(enum sc_val val, int64_t n, const void *Q, const double *S, const void *const *V, const int64_t *p,
+                   int bases, void *W, int64_t q, double lowest, double slack, double *R, double *least, int threads)
+{
+    if (!real(val)) return SC_BAD_TYPE;
+    size_t size = sc_val_size(val);
+    int64_t w = width(val), s = w * q, most = q, any = 0;
+    for (int b = 0; b < bases; b++) most = SC_MAX(most, p[b]), any += p[b];
+    char *C = sc_alloc(w * most * s, size);
+    double *T = sc_alloc(2 * s * s, sizeof(double)), *again = T ? T + s * s : NULL;
+    int status = C && T ? SC_OK : SC_NO_MEMORY, many = team(n * s * s, threads);
+    *least = 0;
+    if (status == SC_OK && Q) {
+        for (int64_t i = 0; i < s; i++)
+            for (int64_t j = 0; j < s; j++) {
+                int64_t to = place(i, j, s, w);
+                if (val == SC_F32) ((float *)C)[to] = (float)S[j * s + i];
+                else ((double *)C)[to] = S[j * s + i];
+            }
+        status = sc_panels_subtract(val, n, Q, q, C, W, q, many);
+    }
+    if (status == SC_OK) status = project(val, n, V, p, bases, C, W, q, threads);
+    if (status == SC_OK) status = sc_panels_orthonormalise(val, n, W, q, lowest, R, least, many);
+    if (status == SC_OK && *least > 0 && *least < slack && any) {
+        double first = *least;
+        status = project(val, n, V, p, bases, C, W, q, threads);
+        if (status == SC_OK) status = sc_panels_orthonormalise(val, n, W, q, 0.5, again, least, many);
+        if (status == SC_OK && *least > 0) {        /* R = again R, both upper triangular */
+            memcpy(T, R, (size_t)(s * s) * sizeof(double));
+            multiply(again, T, s, R);
+            *least = first;
+        }
+    }
+    sc_free(T);
+    sc_free(C);
     return status;
 }

@@ -26,6 +26,7 @@ SMALL_SIDE = 96
 # Lanczos runs in single precision for double input down to this tolerance, where A and the result are so large that
 # this saves more than the second stage costs.
 SINGLE_TOL, SINGLE_SIZE = 1e-5, 1 << 20
+BEYOND_CACHE = 1 << 21
 # Values of a basis that may be taken in any case.
 ROOM = 1 << 21
 
@@ -179,7 +180,7 @@ class _Problem:
         op, (m, n) = self.op, self.op.shape
         small, big = min(m, n), max(m, n)
         dense, entries = isinstance(op, operators.Dense), op.entries
-        rate = (4e10 if self._begins_in_single(k, tol) else 2e10 if k > 64 else 1e10) if dense else 4e9
+        rate = (6e10 if self._begins_in_single(k, tol) else 3e10) if dense else 4e9
         # Columns that the basis grows to: found on graphs, TF-IDF and planted spectra at tol = 1e-2 and 1e-8.
         basis = min(small, (2.6 + 0.35 * np.log10(1 / max(tol, 1e-15))) * k + 60)
         # Calls, products, orthogonalisation, Ritz values.
@@ -193,7 +194,7 @@ class _Problem:
                        else entries / big * entries / 2.5e8 + 3e-8 * entries + 4e-9 * small**2)
             if not dense and isinstance(op, operators.Scaled):
                 product = 4.0 * entries * small / rate
-            cost["gram"] = 2.5e-3 + product + direct.eigen_cost(small, k + 1) + 2 * direct.eigen_cost(k, k)
+            cost["gram"] = 3.5e-3 + product + direct.eigen_cost(small, k + 1) + 2 * direct.eigen_cost(k, k)
         if small <= SMALL_SIDE or (k > small // 4 and "lapack" in cost):
             cost.pop("lanczos")
         return cost
@@ -283,6 +284,7 @@ class _Problem:
             found = self._lanczos(op.single(1 / size), solver, want, v0, True)
         if found is None:
             size = 1.0
+            op.settle()
             found = self._lanczos(op, solver, want, v0, False)
         if found is None:
             return None
@@ -306,8 +308,8 @@ class _Problem:
             t = -(-(k + 10) // c)
             least = most = keep + 2 * t
         else:
-            # BLAS does a dense product: it wants wider blocks.
-            t = max(1, min(32 // c if op.dense else 1, keep // 2))
+            # A dense matrix beyond the cache is read once for a whole block.
+            t = max(1, min(32 // c if op.dense and op.entries > BEYOND_CACHE else 1, keep // 2))
             least = max(-(-(2 * k + 2 * c) // c), keep + 2 * t)
             # A restart costs several steps: small matrices, whose basis takes no memory to speak of, do without.
             most = max(-(-4 * k // c) + 8 * t, min(32 * t, ROOM // (work.shape[1] * c)))

@@ -7,7 +7,8 @@ import scipy.sparse as sp
 import scipy.sparse.linalg as spl
 
 from ..ops.spgemm import gram
-from .operators import Dense, Operator, Sparse, into
+from .lanczos import eigh
+from .operators import Dense, Operator, Sparse, Transposed, into
 from .panels import pack, unpack
 
 
@@ -27,15 +28,14 @@ def materialise(op):
 
 def gram_matrix(op):
     """A^H A (n x n)."""
-    if isinstance(op, Dense):
-        return op.gram()
-    if isinstance(op, Sparse):
-        R = op.here
+    turned = isinstance(op, Transposed)
+    inner = op.op if turned else op
+    if isinstance(inner, Dense):
+        return inner.gram(turned)
+    if isinstance(inner, Sparse) and op.dtype.kind != "c":
+        R = inner.here
         A = sp.csr_array((R.data, R.indices, R.indptr), shape=R.shape)
-        if A.dtype.kind != "c":
-            return gram(A, axis=int(R.transposed), threads=op.threads).toarray()
-        A = A.T.tocsr() if R.transposed else A
-        return (A.conj().T.tocsr() @ A).toarray()
+        return gram(A, axis=int(R.transposed != turned), threads=op.threads).toarray()
     I = pack(np.eye(op.shape[1], dtype=op.dtype))
     return unpack(op.tmul(op.mul(I)), op.shape[1])
 
@@ -53,14 +53,13 @@ def by_gram(op, k):
     """
     G = gram_matrix(op)
     n = G.shape[0]
-    more = min(k + 1, n)
     G = (G + G.conj().T) / 2
-    if eigen_cost(n, more) < eigen_cost(n, n):
-        lam, E = sl.eigh(G, subset_by_index=[n - more, n - 1], check_finite=False)
-    else:
-        lam, E = (x[..., n - more :] for x in np.linalg.eigh(G))
+    # Whole panels: columns of zeros beside them would have to be filled.
+    whole = min(-(-k // op.width) * op.width, n)
+    more, single = min(max(whole, k + 1), n), G.dtype == np.float32
+    lam, E = (single and eigh(G, more, True)) or eigh(G, more)
     s = np.sqrt(np.maximum(lam[::-1], 0))
-    return pack(np.ascontiguousarray(E[:, ::-1][:, :k])), float(s[k]) if more > k else 0.0
+    return pack(E[:, ::-1][:, :whole].astype(op.dtype)), float(s[k]) if n > k else 0.0
 
 
 def by_lapack(op, k, which):

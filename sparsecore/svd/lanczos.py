@@ -22,6 +22,7 @@ from scipy.special import gammaincinv
 from . import panels
 
 SAFEGUARD_STEPS = 4, 10      # at least, at most
+SINGLE = np.finfo(np.float32).eps
 FAILURE = 1e-6      # probability with which the bound `missed` may fail
 
 
@@ -88,63 +89,63 @@ def lanczos(op, want, start, capacity, rng, threads, give_up=False):
     keep = -(-(k + c) // c)
     wide = np.complex128 if dtype.kind == "c" else np.float64
     V = panels.empty(capacity + t, n, dtype)
-    B = np.zeros((capacity * c, capacity * c), wide)
+    B, M = (np.zeros((capacity * c, capacity * c), wide) for _ in range(2))     # M = B B^H
     V[:t] = start
     panels.orthonormalise(V[:t], [], rng, 1.0, threads)
     kept = Q = S = None
-    w, scale = 0, 0.0           # panels of the basis; a lower bound of the norm
-    coarse = dtype == np.float32
-    history, next_check = [], keep + t * max(1, round(_check_cost(op, keep + t, t) / 2))
+    # Panels of the basis, how many of them M has, how many a restart kept; a lower bound of the norm.
+    w, seen, p, scale = 0, 0, 0, 0.0
+    coarse = dtype.kind != "c"      # Ritz values in single precision, while that does
+    history, next_check = [], keep + t * max(1, round(_check_cost(op, keep + t, t, coarse) / 2))
     while True:
         P = op.mul(V[w : w + t])
         here = slice(w * c, (w + t) * c)
+        if not scale:
+            scale = float(panels.norms(P).max())
+        # Many restarts in a flat spectrum wear out the orthogonality that U inherits, so P meets `kept` again.
+        around = [] if kept is None else [kept]
         if Q is None and kept is not None:
             C = panels.inner(kept, P, threads)
             panels.subtract(kept, C, P, threads)
             B[: w * c, here] = C
-        elif Q is not None:
-            panels.subtract(Q, S.conj().T, P, threads)
-            B[(w - t) * c : w * c, here] = S.conj().T
-            # Many restarts in a flat spectrum wear out the orthogonality that U inherits.
-            panels.project([] if kept is None else [kept], P, threads)
-        if not scale:
-            scale = float(panels.norms(P).max())
-        R = panels.orthonormalise(P, [] if kept is None else [kept], rng, scale, threads, 1e-3, False)
+            R = panels.orthonormalise(P, around, rng, scale, threads, 1e-3, False)
+        else:
+            if Q is not None:
+                B[(w - t) * c : w * c, here] = S.conj().T
+            R = panels.join(P, Q, S, around, rng, scale, threads, 1e-3, False)
         B[here, here] = R
         Q, w = P, w + t
         Z = op.tmul(Q, V[w : w + t])
         # What is known goes first: the projection then takes off mere rounding, and one is as good as two.  Without
         # this the errors of V grew by |A| / |S| in every step.
-        panels.subtract(V[w - t : w], R.conj().T, Z, threads)
-        panels.project([V[:w]], Z, threads)
-        S = panels.orthonormalise(Z, [V[:w]], rng, scale, threads)
+        S = panels.join(Z, V[w - t : w], R, [V[:w]], rng, scale, threads)
         spent = op.passes + 2 >= want.max_passes
         full = w + t > capacity
         if not (full or spent or w >= next_check):
             continue
-        T = B[: w * c, : w * c]
-        X, s, r = _ritz(T, S, k, keep * c, coarse)
+        # Columns of B that are new to M reach up to the block before them, or, after a restart, all the way.
+        top = B[max(0, seen - t) * c * (seen > p) : w * c, seen * c : w * c]
+        M[w * c - top.shape[0] : w * c, w * c - top.shape[0] : w * c] += top @ top.conj().T
+        T, seen = B[: w * c, : w * c], w
+        columns = keep * c if full else (k // c + 1) * c
+        X, s, r, limit, coarse = _ritz(M[: w * c, : w * c], S, want, columns, eps, coarse)
         Y = None
         scale = max(scale, float(s[0]))
         stop = want.callback is not None and want.callback(Progress(op.passes, op.matvecs, s[:k], r))
-        limit = want.limit(s, eps)
-        if coarse and r.max() <= limit and 4 * eps * s[0] ** 2 > 0.03 * min(want.tol, 0.1) * s[-1] ** 2:
-            coarse = False      # single precision would blur what is wanted
-            X, s, r = _ritz(T, S, k, keep * c, coarse)
-            limit = want.limit(s, eps)
         worst = float(r.max()) / limit
         if give_up and limit < 16 * eps * s[0] and (r.max() < 64 * eps * s[0] or full):
             return None         # what is wanted lies below the rounding of this type
         history.append((op.passes, worst, s[:k] ** 2))
         done = spent or stop or (worst <= 1 and want.settled(history, s, r))
         if done and np.finfo(wide).eps * s[0] ** 2 > 0.01 * min(want.tol, 1e-3) * s[-1] ** 2:
-            X, s, Y, r = _ritz_finely(T, S, k, keep * c)
+            X, s, Y, r = _ritz_finely(T, S, k, X.shape[1])
             done = spent or stop or r.max() <= want.limit(s, eps)
         if not (done or full):
-            next_check = w + t * _steps_to_go(history, _check_cost(op, w, t), max(4, w // (5 * t)))
+            next_check = w + t * _steps_to_go(history, _check_cost(op, w, t, coarse), max(4, w // (4 * t)))
             continue
         missed, extra = np.inf, None
-        p, Y = min(keep, w), _right(T, X) if Y is None else Y
+        Y = _right(T, X) if Y is None else Y
+        p = Y.shape[1] // c
         look = done and not (spent or stop)
         G = _outside(V[:w], t, rng, threads) if look else None
         last, after = V[w - t : w].copy(), V[w : w + t].copy()
@@ -165,9 +166,10 @@ def lanczos(op, want, start, capacity, rng, threads, give_up=False):
                 V = _grown(V, capacity + t, p)
         V[p : p + t] = after
         kept = op.mul(V[:p])
-        B = np.zeros((capacity * c,) * 2, wide)
+        B, M = (np.zeros((capacity * c,) * 2, wide) for _ in range(2))
         B[: p * c, : p * c] = panels.orthonormalise(kept, [], rng, scale, threads, 1e-3, False)
-        Q, w, next_check = None, p, p + 2 * t
+        M[: p * c, : p * c] = B[: p * c, : p * c] @ B[: p * c, : p * c].conj().T
+        Q, w, seen, next_check = None, p, p, p + 2 * t
 
 
 def _grown(V, capacity, p):
@@ -176,20 +178,46 @@ def _grown(V, capacity, p):
     return W
 
 
-def _ritz(B, S, k, columns, coarse):
-    """The leading left singular vectors X and values s of B, and the residuals of the first k, by the eigenvectors of
-    B B^H: good to sqrt(eps) s_1.  coarse: in single precision, in less than half the time.
+def eigh(M, columns, coarse=False):
+    """The leading eigenvalues, ascending, and eigenvectors of a Hermitian matrix.
+
+    coarse: of one in single precision, and None where LAPACK fails."""
+    n = M.shape[0]
+    if M.dtype.kind != "c":
+        name = "ssy" if coarse else "dsy"
+        if 5 * columns < n:
+            # Few of many: half the time of all of them by divide and conquer for a tenth, level at a fifth.
+            lam, X, _, _, failed = getattr(lapack, name + "evr")(M, range="I", il=n - columns + 1, iu=n, lower=1)
+            lam = lam[:columns]
+        else:
+            lam, X, failed = getattr(lapack, name + "evd")(M, lower=1)
+        if not failed and lam.shape[0] == X.shape[1]:
+            return lam[-columns:].astype(np.float64), X[:, -columns:].astype(np.float64)
+        if coarse:
+            return None
+    lam, X = np.linalg.eigh(M)
+    return lam[-columns:], X[:, -columns:]
+
+
+def _ritz(M, S, want, columns, eps, coarse):
+    """What a basis holds: the leading left singular vectors X and values s of B, the residuals r of the wanted ones,
+    the limit to hold them against, and whether single precision (coarse: half the time) still does.
+
+    By the eigenvectors of M = B B^H, good to sqrt(eps) s_1.
     """
-    columns, failed = min(columns, B.shape[0]), not coarse
-    if coarse:
-        narrow = B.astype(np.float32)
-        lam, X, failed = lapack.ssyevd(narrow @ narrow.T, lower=1, overwrite_a=1)
-        lam, X = lam.astype(np.float64), X.astype(np.float64)
-    if failed:
-        # All of them by divide and conquer: no slower than the leading quarter by LAPACK's syevr.
-        lam, X = np.linalg.eigh(B @ B.conj().T)
-    s, X = np.sqrt(np.maximum(lam[::-1], 0))[:columns], X[:, : -columns - 1 : -1]
-    return X, s, _residuals(X, S, k)
+    columns = min(columns, M.shape[0])
+    while True:
+        found = eigh(M.astype(np.float32) if coarse else M, columns, coarse)
+        if found is not None:
+            lam, X = found
+            s, X = np.sqrt(np.maximum(lam[::-1], 0)), X[:, ::-1]
+            r = _residuals(X, S, want.k)
+            limit, noise = want.limit(s, eps), 64 * SINGLE * s[0]
+            blurred = (r.max() <= limit and 4 * SINGLE * s[0] ** 2 > 0.03 * min(want.tol, 0.1) * s[-1] ** 2
+                       or limit < noise and r.max() < 4 * noise)
+            if not (coarse and blurred):
+                return X, s, r, limit, coarse
+        coarse = False
 
 
 def _ritz_finely(B, S, k, columns):
@@ -208,12 +236,12 @@ def _right(B, X):
     return np.linalg.qr(B.conj().T @ X)[0]
 
 
-def _check_cost(op, w, t):
+def _check_cost(op, w, t, coarse):
     """What Ritz values of w panels cost, in steps of t panels.  In operations at the speed of the updates: a sparse
     product gathers, a step makes some 20 calls, LAPACK's eigenvectors go by the square of the size below 500."""
     n, c = op.shape[1], op.width
     step = t * c * ((4 if op.dense else 30) * op.entries + 4 * n * w * c) + 3e7
-    return (9e3 if op.dtype == np.float32 else 1.6e4) * (w * c) ** 2 * (1 + w * c / 1500) / step
+    return (9e3 if coarse else 1.6e4) * (w * c) ** 2 * (1 + w * c / 1500) / step
 
 
 def _steps_to_go(history, check, most):
@@ -268,30 +296,26 @@ def _safeguard(op, G, bases, after, last, s, want, rng, scale, threads):
         here, there = slice((q - 1) * c, q * c), slice((q - 2) * c, (q - 1) * c)
         P = op.mul(G[q - 1 : q])
         if q > 1:
-            panels.subtract(Q, S.conj().T, P, threads)
             T[there, here] = S.conj().T
-        R = panels.orthonormalise(P, [], rng, scale, threads, 1e-3, False)
+        R = panels.join(P, Q, S, [], rng, scale, threads, 1e-3, False)
         T[here, here] = R
         Q = P
         if q == room:
             break
         Z = op.tmul(Q, G[q : q + 1])
-        panels.subtract(G[q - 1 : q], R.conj().T, Z, threads)
-        around = [*bases, G[:q]]
-        panels.project(around, Z, threads)
-        S = panels.orthonormalise(Z, around, rng, scale, threads)
+        S = panels.join(Z, G[q - 1 : q], R, [*bases, G[:q]], rng, scale, threads)
         if q >= SAFEGUARD_STEPS[0]:
-            lam, X = np.linalg.eigh(T[: q * c, : q * c] @ T[: q * c, : q * c].conj().T)
+            lam, X = eigh(T[: q * c, : q * c] @ T[: q * c, : q * c].conj().T, 1)
             # Decided: the largest value, even with what its residual leaves open, is none of the wanted.
             if lam[-1] + np.linalg.norm(S @ X[here, -1]) ** 2 <= s[k - 1] ** 2:
                 break
     G = G[:q]
     T = T[: q * c, : q * c]
-    theta = np.linalg.svd(T, compute_uv=False)
-    above = theta**2 > s[k - 1] ** 2 + 0.5 * want.tol * following**2 + 100 * np.finfo(V.dtype).eps * s[0] ** 2
-    if above[0]:
-        more = -(-int(above.sum()) // c)
-        Yh = np.linalg.svd(T)[2]
+    theta = float(np.sqrt(max(0.0, eigh(T @ T.conj().T, 1)[0][0])))
+    most = s[k - 1] ** 2 + 0.5 * want.tol * following**2 + 100 * np.finfo(V.dtype).eps * s[0] ** 2
+    if theta**2 > most:
+        _, values, Yh = np.linalg.svd(T)
+        more = max(1, -(-int((values**2 > most).sum()) // c))
         extra = panels.rotate(G, Yh[: more * c].conj().T, threads).copy()
         panels.project([V, after], extra, threads)
         panels.orthonormalise(extra, [V, after], rng, 1.0, threads)
@@ -301,6 +325,6 @@ def _safeguard(op, G, bases, after, last, s, want, rng, scale, threads):
     ratio = np.sqrt(longest / (2 * gammaincinv(degrees * c / 2, FAILURE)))
     x = brentq(lambda x: np.cosh((2 * q - 2) * x) * np.sinh(x) - ratio, 0, np.arcsinh(ratio) + 1e-9)
     # Beside the complement, what is in V but not wanted: it is coupled to the complement by S.
-    tau, coupled = float(theta[0]) * np.cosh(x), following * float(np.linalg.norm(last, 2))
+    tau, coupled = theta * np.cosh(x), following * float(np.linalg.norm(last, 2))
     both = np.array([[following**2, coupled], [coupled, tau**2]])
     return float(np.sqrt(np.linalg.eigvalsh(both)[-1])), None

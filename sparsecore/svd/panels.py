@@ -11,7 +11,7 @@ from .. import _core
 from ..ops import large
 
 CHUNK = 4096
-SERIAL = 1 << 20
+SERIAL = 1 << 18
 
 
 def _team(threads, work):
@@ -182,22 +182,41 @@ def orthonormalise(W, bases, rng, scale, threads, slack=1e-2, fill=True):
     result is orthogonalised against the bases once more; directions that are nothing but rounding are replaced by
     random ones orthogonal to the bases, or by zeros (fill=False), which R ignores.
     """
-    eps = np.finfo(W.dtype).eps
-    wide = np.complex128 if W.dtype.kind == "c" else np.float64
-    w = W.shape[2]
-    s = W.shape[0] * w
-    if wide is np.float64:
-        R = np.empty((s, s))
-        lowest, team = 64 * s * eps * scale, _team(threads, W.size * s)
-        least = _core.panels_orthonormalise(W, lowest, R, team)
-        if least >= slack * scale or (least and not any(V.shape[0] for V in bases)):
-            return R
-        if least:
-            project(bases, W, threads)
-            again = np.empty((s, s))
-            if _core.panels_orthonormalise(W, 0.5, again, team):
-                return again @ R
-    R = np.eye(s, dtype=wide) if wide is not np.float64 or not least else R
+    if W.dtype.kind == "c":
+        return _by_roots(W, bases, rng, scale, threads, slack, fill, np.eye(W.shape[0] * W.shape[2], dtype=complex))
+    s = W.shape[0] * W.shape[2]
+    R, lowest, team = np.eye(s), 64 * s * np.finfo(W.dtype).eps * scale, _team(threads, W.size * s)
+    least = _core.panels_orthonormalise(W, lowest, R, team)
+    if least >= slack * scale or (least and not any(V.shape[0] for V in bases)):
+        return R
+    if least:
+        project(bases, W, threads)
+        again = np.empty((s, s))
+        if _core.panels_orthonormalise(W, 0.5, again, team):
+            return again @ R
+    return _by_roots(W, bases, rng, scale, threads, slack, fill, R)
+
+
+def join(W, Q, S, bases, rng, scale, threads, slack=1e-2, fill=True):
+    """W -= Q S^H (Q None: not), W -= V V^H W for every basis V, and W = Q R as `orthonormalise` does; returns R.
+
+    A step of the recurrence; for real types in one call.
+    """
+    if W.dtype.kind == "c":
+        if Q is not None:
+            subtract(Q, S.conj().T, W, threads)
+        project(bases, W, threads)
+        return orthonormalise(W, bases, rng, scale, threads, slack, fill)
+    s = W.shape[0] * W.shape[2]
+    R = np.eye(s)
+    if _core.panels_join(Q, S, bases, W, 64 * s * np.finfo(W.dtype).eps * scale, slack * scale, R, threads):
+        return R
+    return _by_roots(W, bases, rng, scale, threads, slack, fill, R)
+
+
+def _by_roots(W, bases, rng, scale, threads, slack, fill, R):
+    """What orthonormalise does where Cholesky cannot; R: what has been taken out of W."""
+    eps, w, wide, s = np.finfo(W.dtype).eps, W.shape[2], R.dtype, R.shape[0]
     for attempt in range(8):
         G = inner(W, W, threads).astype(wide)
         d = np.sqrt(np.abs(np.diag(G).real))

@@ -7,6 +7,7 @@ import numpy as np
 from . import panels
 from .operators import Operator
 
+SMALL = 1 << 16
 
 @dataclass
 class SVDResult:
@@ -88,13 +89,14 @@ def square(op: Operator, V, k, scale, rng, spare=None):
     Returns U, s, V as panels of the leading k (rounded up to whole panels), all orthonormal.  spare: memory for U.
     """
     threads, c = op.threads, V.shape[2]
-    straight = panels.symmetric(V, threads)
+    # Small blocks: Cholesky in C takes a tenth of the time.
+    straight = panels.symmetric(V, threads) if V.size >= SMALL else None
     if straight is None:
         panels.orthonormalise(V, [], rng, float(panels.norms(V).max()), threads)
         straight = (np.eye(V.shape[0] * c),) * 2
     W = op.mul(V, panels.carve(spare, V.shape[0], op.shape[0], V.dtype)[0])
     # Ritz vectors have products that are nearly orthogonal: then one rotation orthonormalises and turns.
-    whole = panels.symmetric(W, threads)
+    whole = panels.symmetric(W, threads) if W.size >= SMALL else None
     if whole is None:
         R = panels.orthonormalise(W, [W[:0]], rng, scale, threads)
         whole = np.eye(W.shape[0] * c), R
