@@ -312,7 +312,7 @@ class _Problem:
             t = max(1, min(32 // c if op.dense and op.entries > BEYOND_CACHE else 1, keep // 2))
             least = max(-(-(2 * k + 2 * c) // c), keep + 2 * t)
             # A restart costs several steps: small matrices, whose basis takes no memory to speak of, do without.
-            most = max(-(-4 * k // c) + 8 * t, min(32 * t, ROOM // (work.shape[1] * c)))
+            most = max(-(-3 * k // c) + 6 * t, min(32 * t, ROOM // (work.shape[1] * c)))
         capacity = min(most, work.shape[1] // c - t - 3)
         if capacity < least:
             return None

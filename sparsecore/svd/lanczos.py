@@ -146,11 +146,14 @@ def lanczos(op, want, start, capacity, rng, threads, give_up=False):
         missed, extra = np.inf, None
         Y = _right(T, X) if Y is None else Y
         p = Y.shape[1] // c
-        look = done and not (spent or stop)
-        G = _outside(V[:w], t, rng, threads) if look else None
-        last, after = V[w - t : w].copy(), V[w : w + t].copy()
+        look, room = done and not (spent or stop), min(SAFEGUARD_STEPS[1], n // c - w - t - 1)
+        G = _outside(V[:w], rng, threads) if look and room > 0 else None
+        last, after, kept, P, Z = V[w - t : w].copy(), V[w : w + t].copy(), None, None, None
         panels.rotate(V[:w], Y[:, : p * c], threads)
         if look:
+            if G is not None:       # where the basis was, if it was large enough
+                first, G = G, V[p : p + room] if V.shape[0] >= p + room else panels.empty(room, n, dtype)
+                G[:1] = first
             missed, extra = _safeguard(op, G, [last, V[:p]], after, S, s, want, rng, scale, threads)
         if done:
             wider = t + (0 if extra is None else extra.shape[0])
@@ -259,16 +262,11 @@ def _steps_to_go(history, check, most):
     return int(np.clip(share * np.log(max(b, 1.0)) / max(rate, 1e-9), max(1, least), max(most, least)))
 
 
-def _outside(V, t, rng, threads):
-    """Room for the safeguard's basis with its first block, random and orthogonal to V; None where there is no room."""
-    n, c = V.shape[1:]
-    room = min(SAFEGUARD_STEPS[1], n // c - V.shape[0] - t - 1)
-    if room < 1:
-        return None
-    G = panels.empty(room, n, V.dtype)
-    G[:1] = panels.random((1, n, c), rng, V.dtype)
-    panels.project([V], G[:1], threads)
-    panels.orthonormalise(G[:1], [V], rng, 1.0, threads)
+def _outside(V, rng, threads):
+    """The safeguard's first block, random and orthogonal to V."""
+    G = panels.random((1, *V.shape[1:]), rng, V.dtype)
+    panels.project([V], G, threads)
+    panels.orthonormalise(G, [V], rng, 1.0, threads)
     return G
 
 
