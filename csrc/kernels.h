@@ -38,10 +38,7 @@ struct sc_product_kernels {
 };
 
 /* Products of two sparse matrices, both SC_P64I32 (csrc/side.h); no instances for half precision. */
-enum {
-    SC_CANONICAL = 1,     /* columns of B rise strictly within every row */
-    SC_UPPER = 2,         /* only entries on and above the diagonal (needs SC_CANONICAL) */
-};
+enum { SC_CANONICAL = 1 };     /* columns of B rise strictly within every row */
 /* Scratch of one thread, and what to keep of a row: */
 typedef struct {
     void *acc;            /* sums by column, zero between rows */

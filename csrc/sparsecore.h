@@ -77,8 +77,6 @@ int sc_spgemm(const sc_csr *A, const sc_csr *B, sc_csr_result *C, int *wrong, in
 /* C = the `top` largest entries above `floor` of every row of A @ B; f32, f64 */
 int sc_spgemm_topn(const sc_csr *A, const sc_csr *B, int64_t top, double floor, sc_csr_result *C, int *wrong,
                    int threads);
-/* C = A @ B of which it is known that it is symmetric (B = A.T): half the products */
-int sc_gram(const sc_csr *A, const sc_csr *B, sc_csr_result *C, int *wrong, int threads);
 /* out[p] = (A @ B)[row, col] of entry p of M (its values are not read); wrong may also be 2: M */
 int sc_masked_matmul(const sc_csr *A, const sc_csr *B, const sc_csr *M, void *out, int *wrong, int threads);
 /* work[r] = the number of products of the rows before r of A @ B; work has A->rows + 1 entries */

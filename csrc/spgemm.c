@@ -231,24 +231,20 @@ static int run(struct job *j, const sc_csr *A, const sc_csr *B, int *wrong)
         *wrong = status != SC_OK;
     }
     if (status == SC_OK) {
-        j->flags = j->B.canonical ? j->flags | SC_CANONICAL : 0;
+        j->flags = j->B.canonical ? SC_CANONICAL : 0;
         status = multiply(j);
     }
     give_back(j);
     return status;
 }
 
-void sc_csr_result_end(sc_csr_result *C, int good)
+/* The buffers of a good result stay with the caller, who frees them by sc_keep_free. */
+static int finished(int status, sc_csr_result *C)
 {
-    if (good) return;
+    if (status == SC_OK) return SC_OK;
     sc_keep_free(C->indptr);
     sc_keep_free(C->indices);
     sc_keep_free(C->data);
-}
-
-static int finished(int status, sc_csr_result *C)
-{
-    sc_csr_result_end(C, status == SC_OK);
     return status;
 }
 
@@ -264,13 +260,4 @@ int sc_spgemm_topn(const sc_csr *A, const sc_csr *B, int64_t top, double floor, 
     struct job j = {.threads = threads, .C = C, .top = top, .floor = floor,
                     .kernel = sc_kernels()->spgemm->topn[A->val]};
     return finished(run(&j, A, B, wrong), C);
-}
-
-int sc_spgemm_upper(const sc_csr *A, const sc_csr *B, sc_csr_result *C, int *whole, int *wrong, int threads)
-{
-    struct job j = {.threads = threads, .C = C, .top = INT64_MAX, .flags = SC_UPPER,
-                    .kernel = sc_kernels()->spgemm->rows[A->val]};
-    int status = run(&j, A, B, wrong);
-    *whole = !(j.flags & SC_UPPER);
-    return status;
 }

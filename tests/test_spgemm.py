@@ -240,7 +240,7 @@ def test_gram_is_symmetric_and_the_product(rng, fmt, dtype):
 
 
 @pytest.mark.parametrize("dtype", TYPES)
-def test_gram_of_many_products_per_entry_is_mirrored(rng, dtype):
+def test_gram_of_many_products_per_entry(rng, dtype):
     A = random_sparse(rng, 700, 60, 0.3, dtype)
     got = sc.gram(A)
     same_as_scipy(got, A.T.tocsr(), A)

@@ -33,26 +33,6 @@ static void slots(const sc_csr *A, const sc_csr *B, const sc_csr *C, int64_t r0,
     }
 }
 
-/* The first q in q0..q1 whose column is at least c: by halves down to a few vectors, then by counting. */
-static inline int64_t first_at_least(const int32_t *col, int64_t q0, int64_t q1, int64_t c)
-{
-    while (q1 - q0 > 64) {
-        int64_t mid = q0 + (q1 - q0) / 2;
-        if (col[mid] < c) q0 = mid + 1; else q1 = mid;
-    }
-    int64_t below = 0;
-#if SC_LEVEL >= 512
-    for (int64_t q = q0; q < q1; q += 16) {
-        __mmask16 m = q1 - q >= 16 ? 0xFFFF : (__mmask16)((1u << (q1 - q)) - 1);
-        below += __builtin_popcount(_mm512_mask_cmplt_epi32_mask(m, _mm512_maskz_loadu_epi32(m, col + q),
-                                                                 _mm512_set1_epi32((int32_t)c)));
-    }
-#else
-    for (int64_t q = q0; q < q1; q++) below += col[q] < c;
-#endif
-    return q0 + below;
-}
-
 #define SC_REAL_ONLY
 #define SC_EACH "thin_body.h"
 #include "each_value.h"

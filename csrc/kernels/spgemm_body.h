@@ -377,7 +377,6 @@ static int64_t SC_PASTE(spgemm_row, VNAME)(const sc_csr *A, const sc_csr *B, int
         __builtin_prefetch(Bc + soon);
         __builtin_prefetch((const VAL *)B->data + soon);
         int64_t q0 = Bp[Ac[p]], q1 = Bp[Ac[p] + 1];
-        if (flags & SC_UPPER) q0 = first_at_least(Bc, q0, q1, r);
         s->segment[2 * (p - p0)] = q0;
         s->segment[2 * (p - p0) + 1] = q1;
         f += q1 - q0;

@@ -11,7 +11,6 @@ cdef extern from "sparsecore.h" nogil:
         int idx
     int sc_spgemm(const sc_csr *, const sc_csr *, sc_csr_result *, int *, int)
     int sc_spgemm_topn(const sc_csr *, const sc_csr *, int64_t, double, sc_csr_result *, int *, int)
-    int sc_gram(const sc_csr *, const sc_csr *, sc_csr_result *, int *, int)
     int sc_masked_matmul(const sc_csr *, const sc_csr *, const sc_csr *, void *, int *, int)
     int sc_count_products(const sc_csr *, const sc_csr *, int64_t *, int *, int)
     int sc_plan_slots(const sc_csr *, const sc_csr *, const sc_csr *, const int64_t *, unsigned short *, int *, int)
@@ -37,15 +36,15 @@ cdef tuple result_arrays(sc_csr_result *C, int type_num):
     return (owned(C.indptr, C.rows + 1, index), owned(C.indices, C.nnz, index), owned(C.data, C.nnz, type_num))
 
 
-def spgemm(shape_A, Ap, Ai, Ax, shape_B, Bp, Bi, cnp.ndarray Bx, int threads, bint symmetric=False):
-    """indptr, indices, data of A @ B; symmetric: the caller knows that B is A.T"""
+def spgemm(shape_A, Ap, Ai, Ax, shape_B, Bp, Bi, cnp.ndarray Bx, int threads):
+    """indptr, indices, data of A @ B"""
     cdef sc_csr A, B
     cdef sc_csr_result C
     cdef int status, wrong = 0
     csr_view(&A, shape_A, Ap, Ai, Ax)
     csr_view(&B, shape_B, Bp, Bi, Bx)
     with nogil:
-        status = sc_gram(&A, &B, &C, &wrong, threads) if symmetric else sc_spgemm(&A, &B, &C, &wrong, threads)
+        status = sc_spgemm(&A, &B, &C, &wrong, threads)
     check_matrix(status, &B if wrong else &A, threads)
     return result_arrays(&C, Bx.descr.type_num)
 
