@@ -288,6 +288,27 @@ def test_topn_is_the_largest_of_every_row(rng, dtype, n, density):
     assert len({sha(sc.matmul_topn(A, B, n, threads=t)) for t in THREADS}) == 1
 
 
+@pytest.mark.parametrize("dtype", TYPES)
+def test_long_rows_of_b_are_summed_by_tiles_of_columns(rng, dtype):
+    A = random_sparse(rng, 30, 50, 0.4, dtype)
+    for low, cols in ((0, 9000), (4000, 21003)):        # from the first column on, and from one within a tile
+        B = random_sparse(rng, 50, cols - low, 0.5, dtype)
+        B.indices += low
+        B = sp.csr_array((B.data, B.indices, B.indptr), shape=(50, cols))
+        got = sc.matmul(A, B)
+        same_as_scipy(got, A, B)
+        assert len({sha(sc.matmul(A, B, threads=t)) for t in THREADS}) == 1
+        if np.dtype(dtype).kind == "c":
+            continue
+        A.data[3] = np.inf      # and NaN where it meets -inf
+        A.data[5] = -np.inf
+        with np.errstate(invalid="ignore"):
+            want = topn_oracle(A @ B, 7, 1.5)
+        found = sc.matmul_topn(A, B, 7, threshold=1.5).tocoo()
+        assert list(zip(found.row, found.col, found.data, strict=True)) == want
+        A.data[[3, 5]] = 1
+
+
 def test_topn_refuses_what_has_no_order(rng):
     A = random_sparse(rng, 5, 5, dtype=np.complex128)
     with pytest.raises(TypeError, match="complex values have no order"):

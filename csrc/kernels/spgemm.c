@@ -4,6 +4,7 @@
 
 #define AHEAD 16        /* entries of A between a prefetch and its use */
 #define SPREAD 16       /* columns per product up to which sums in place beat sorting */
+#define LONG 64         /* products of an entry of A and a tile of columns that pay for finding where they end */
 #define FEW 12          /* products that are sorted, not marked */
 #define NETWORK 2048    /* products that the sorting network takes */
 
@@ -31,6 +32,16 @@ static void slots(const sc_csr *A, const sc_csr *B, const sc_csr *C, int64_t r0,
         for (int64_t p = Ap[r]; p < Ap[r + 1]; p++)
             for (int64_t q = Bp[Ac[p]], end = Bp[Ac[p] + 1]; q < end; q++) *s++ = place[Bc[q]];
     }
+}
+
+/* The first q in q0..q1 whose column is at least c, without a branch that would be mispredicted. */
+static inline int64_t first_at_least(const int32_t *col, int64_t q0, int64_t q1, int64_t c)
+{
+    for (int64_t n = q1 - q0; n > 0; n /= 2) {
+        int64_t half = (n + 1) / 2;
+        q0 += half & -(int64_t)(col[q0 + half - 1] < c);
+    }
+    return q0;
 }
 
 #define SC_REAL_ONLY

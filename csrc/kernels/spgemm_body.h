@@ -139,43 +139,108 @@ static int64_t SC_PASTE(spgemm_candidates, VNAME)(VAL *acc, uint8_t *flag, int64
     }
     return n;
 }
+#elif SC_LEVEL == 2 && VREAL
+/* The same where only the `top` largest above `floor` are wanted and every sum is looked at: most fall below a bar that
+ * rises (thin_body.h) and are cleared without being written anywhere.  At most 4 top + 64 candidates come back. */
+static int64_t SC_PASTE(spgemm_candidates, VNAME)(VAL *acc, int64_t base, int64_t lo, int64_t hi,
+                                                  const sc_spgemm_scratch *s, int32_t *col, VAL *val)
+{
+    int64_t n = 0, end = hi - base + 1, limit = 4 * s->top + 64;
+    VAL bar = (VAL)s->floor;
+    for (int64_t j = lo - base; j < end; j += 32 / (int64_t)sizeof(VAL)) {      /* behind the end there are zeros */
+        VAL sum[32 / sizeof(VAL)];
+#if VBITS == 64
+        __m256d v = _mm256_loadu_pd(acc + j);
+        int m = _mm256_movemask_pd(_mm256_cmp_pd(v, _mm256_set1_pd(bar), _CMP_GT_OQ));
+        _mm256_storeu_pd(acc + j, _mm256_setzero_pd());
+        if (!m) continue;
+        _mm256_storeu_pd(sum, v);
+#else
+        __m256 v = _mm256_loadu_ps(acc + j);
+        int m = _mm256_movemask_ps(_mm256_cmp_ps(v, _mm256_set1_ps(bar), _CMP_GT_OQ));
+        _mm256_storeu_ps(acc + j, _mm256_setzero_ps());
+        if (!m) continue;
+        _mm256_storeu_ps(sum, v);
+#endif
+        for (; m; m &= m - 1) {
+            int k = __builtin_ctz((unsigned)m);
+            col[n] = (int32_t)(base + j + k);
+            val[n] = sum[k];
+            n += sum[k] != 0;
+        }
+        if (n >= limit) {
+            bar = SC_PASTE(thin, VNAME)(col, val, n, s->top, s->pick);
+            n = s->top;
+        }
+    }
+    return n;
+}
 #endif
 
+/* acc[column - base] += x * B's entries q..end, flag[column - base] = 1 (NULL: not) */
+static inline __attribute__((always_inline)) void SC_PASTE(spgemm_add, VNAME)(VAL x, const sc_csr *B, int64_t q,
+                                                                              int64_t end, int canonical, int64_t base,
+                                                                              VAL *acc, uint8_t *flag)
+{
+    const int32_t *Bc = B->indices;
+    const VAL *Bv = B->data;
+    /* Columns of a canonical row differ: four sums are read before the first is written. */
+    for (; canonical && q + 4 <= end; q += 4) {
+        int64_t j = Bc[q] - base, k = Bc[q + 1] - base, l = Bc[q + 2] - base, m = Bc[q + 3] - base;
+        VAL vj = acc[j] + x * Bv[q], vk = acc[k] + x * Bv[q + 1], vl = acc[l] + x * Bv[q + 2],
+            vm = acc[m] + x * Bv[q + 3];
+        acc[j] = vj;
+        acc[k] = vk;
+        acc[l] = vl;
+        acc[m] = vm;
+        if (flag) flag[j] = flag[k] = flag[l] = flag[m] = 1;
+    }
+    for (; q < end; q++) {
+        acc[Bc[q] - base] += x * Bv[q];
+        if (flag) flag[Bc[q] - base] = 1;
+    }
+}
+
 /* acc[column] += product, flag[column] = 1, then what was touched; where most columns are, without flags. */
-static int64_t SC_PASTE(spgemm_dense, VNAME)(const VAL *a, const int64_t *segment, int64_t entries, const sc_csr *B,
+static int64_t SC_PASTE(spgemm_dense, VNAME)(const VAL *a, int64_t *segment, int64_t entries, const sc_csr *B,
                                              int canonical, int64_t lo, int64_t hi, int64_t f,
                                              const sc_spgemm_scratch *s, int32_t *col, VAL *val)
 {
+    enum { TILE = (1 << 14) / sizeof(VAL) };
     const int32_t *Bc = B->indices;
     const VAL *Bv = B->data;
     const int64_t base = s->span >= B->cols ? 0 : lo;
     VAL *acc = s->acc;
     uint8_t *flag = s->flag;
     if (f >= 2 * (hi - lo + 1)) flag = 0;
-    for (int64_t i = 0; i < entries; i++) {
-        VAL x = a[i];
-        int64_t q = segment[2 * i], end = segment[2 * i + 1], next = segment[2 * SC_MIN(i + 1, entries - 1)];
-        /* Columns of a canonical row differ: four sums are read before the first is written.  The next row of B comes
-         * from the outer caches meanwhile: rows lie anywhere, which the processor cannot foresee. */
-        for (; canonical && q + 4 <= end; q += 4, next += 4) {
-            __builtin_prefetch(Bc + next);
-            __builtin_prefetch(Bv + next);
-            int64_t j = Bc[q] - base, k = Bc[q + 1] - base, l = Bc[q + 2] - base, m = Bc[q + 3] - base;
-            VAL vj = acc[j] + x * Bv[q], vk = acc[k] + x * Bv[q + 1], vl = acc[l] + x * Bv[q + 2],
-                vm = acc[m] + x * Bv[q + 3];
-            acc[j] = vj;
-            acc[k] = vk;
-            acc[l] = vl;
-            acc[m] = vm;
-            if (flag) flag[j] = flag[k] = flag[l] = flag[m] = 1;
-        }
-        for (; q < end; q++) {
-            acc[Bc[q] - base] += x * Bv[q];
-            if (flag) flag[Bc[q] - base] = 1;
+    if (canonical && !flag && base == 0 && f / entries > LONG * ((hi - lo) / TILE + 1)) {
+        /* Long rows of B: as many columns at a time as their sums stay in the first cache. */
+        for (int64_t c = lo; c <= hi; c += TILE)
+            for (int64_t i = 0; i < entries; i++) {
+                int64_t q = segment[2 * i], end = segment[2 * i + 1], some = q;
+                for (int more = 1; more && some < end; q = some) {      /* 64 entries at a time, up to column c + TILE */
+                    some = SC_MIN(q + 64, end);
+                    more = Bc[some - 1] < c + TILE;
+                    if (!more) some = first_at_least(Bc, q, some, c + TILE);
+                    SC_PASTE(spgemm_add, VNAME)(a[i], B, q, some, 1, 0, acc, NULL);
+                }
+                segment[2 * i] = some;
+            }
+    } else {
+        for (int64_t i = 0; i < entries; i++) {
+            int64_t q = segment[2 * i], end = segment[2 * i + 1], next = segment[2 * SC_MIN(i + 1, entries - 1)];
+            /* The beginning of the next row of B comes from the outer caches meanwhile: rows lie anywhere, which the
+             * processor cannot foresee. */
+            int64_t n = SC_MIN(end - q, 64);
+            for (int64_t k = 0; k < n; k += 16) __builtin_prefetch(Bc + next + k);
+            for (int64_t k = 0; k < n; k += 64 / (int64_t)sizeof(VAL)) __builtin_prefetch(Bv + next + k);
+            SC_PASTE(spgemm_add, VNAME)(a[i], B, q, end, canonical, base, acc, flag);
         }
     }
 #if SC_LEVEL >= 512 && VREAL
     if (s->top < INT64_MAX) return SC_PASTE(spgemm_candidates, VNAME)(acc, flag, base, lo, hi, s, col, val);
+#elif SC_LEVEL == 2 && VREAL
+    if (s->top < INT64_MAX && !flag) return SC_PASTE(spgemm_candidates, VNAME)(acc, base, lo, hi, s, col, val);
 #endif
     return SC_PASTE(spgemm_collect, VNAME)(acc, flag, base, lo, hi, col, val);
 }
