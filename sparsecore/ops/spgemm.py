@@ -105,8 +105,8 @@ def gram(A, *, axis=0, threads=None):
 
     Notes
     -----
-    All products are formed.  One triangle and its mirror image was no faster at 6 to 100 products per entry (AVX2): rows
-    cut at the diagonal end anywhere, and every end is a mispredicted branch.
+    All products are formed.  One triangle and its mirror image was no faster at 6 to 100 products per entry (AVX2):
+    rows cut at the diagonal end anywhere, and every end is a mispredicted branch.
     """
     if axis not in (0, 1):
         raise ValueError(f"axis is {axis!r}; it must be 0 (A.T @ A) or 1 (A @ A.T)")
