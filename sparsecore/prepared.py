@@ -14,6 +14,10 @@ from .ops import products, structure
 
 __all__ = ["Prepared", "prepare"]
 
+# Values from which on a matrix comes from memory, product after product, and the smallest layout is the fastest (AVX2,
+# two threads, 4096 x 4096: 30 % zeros 3.8 to 2.6 ms in single and 8.7 to 6.2 in double precision, 50 % 3.2 to 1.9).
+MEMORY_BYTES = 24 << 20
+
 # Rows of a tile; X stays in the first cache as block_cols x a panel of columns.
 BLOCK_ROWS = 256
 
@@ -80,6 +84,8 @@ def _choose(shape, nnz, columns, dtype):
     cols = 128
     level = _core.isa_chosen()
     if columns == 1:
+        if level == "avx2" and density >= 0.35 and nnz * np.dtype(dtype).itemsize > MEMORY_BYTES:
+            return "bitmask", (64, n)
         if level == "avx2" and n < 1 << 16:
             return "listed" if density >= 0.2 else "sliced", (rows, n)
         if level != "base" and density >= (0.3 if level == "avx512" else 0.35):      # bits become lanes

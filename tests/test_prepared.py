@@ -273,6 +273,17 @@ def test_the_layout_follows_the_instruction_set(rng, monkeypatch, level, columns
     np.testing.assert_array_equal(P.tocsr().toarray(), A.toarray())
 
 
+@pytest.mark.parametrize("layout", ["listed", "bitmask"])
+def test_a_matrix_beyond_the_caches_is_laid_out_as_small_as_can_be(rng, monkeypatch, layout):
+    monkeypatch.setattr(prepared._core, "isa_chosen", lambda: "avx2")
+    A = random_sparse(rng, 300, 700, 0.5, dtype=np.float32)
+    monkeypatch.setattr(prepared, "MEMORY_BYTES", A.data.nbytes - (layout == "bitmask"))
+    P = sc.prepare(A, columns=1)
+    assert P.layout == layout
+    check(P, A.toarray(), rng.standard_normal((700, 1)).astype(np.float32), tolerance(np.float32))
+    check(P, A.toarray(), rng.standard_normal((700, 5)).astype(np.float32), tolerance(np.float32))
+
+
 @pytest.mark.parametrize("dtype", [np.float16, np.complex64, np.complex128, np.int32, bool])
 def test_other_types_are_kept_as_csr(rng, dtype):
     A = random_sparse(rng, 30, 20, 0.3, dtype=np.float64)
