@@ -7,6 +7,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from .. import _args, _core
+from ..ops.structure import transpose
 from .panels import SERIAL, empty, outer, pack, unpack, width
 
 # Values in a chunk of rows of a dense matrix, and entries in a block of rows of a matrix on disk.
@@ -118,6 +119,10 @@ def sum_of_squares(chunks, squeeze=1.0):
     return total
 
 
+def _single(a, factor):
+    return np.multiply(a, factor, out=np.empty(a.shape, np.float32), casting="same_kind")
+
+
 class Sparse(Operator):
     """CSR or CSC; the other orientation is kept too where many passes are to come."""
 
@@ -131,8 +136,9 @@ class Sparse(Operator):
         self.here, self.entries = R, R.data.shape[0]
         other = None
         if keep_transpose:
-            flipped = _args.rows(A.tocsc() if A.format == "csr" else A.tocsr())
-            other = flipped
+            T = transpose(A, threads=threads)
+            turned = sp.csc_array if A.format == "csr" else sp.csr_array
+            other = _args.rows(turned((T.data, T.indices, T.indptr), shape=A.shape))
         self.forward, self.back = (other, R) if R.transposed else (R, other)
         self.team = threads if R.data.shape[0] * self.width >= SERIAL else 1
 
@@ -140,10 +146,10 @@ class Sparse(Operator):
         return cut(self.here.data)
 
     def single(self, factor):
-        here = self.here._replace(data=np.multiply(self.here.data, factor, dtype=np.float64).astype(np.float32))
+        here = self.here._replace(data=_single(self.here.data, factor))
         other = self.forward if self.back is self.here else self.back
         if other is not None:
-            other = other._replace(data=np.multiply(other.data, factor, dtype=np.float64).astype(np.float32))
+            other = other._replace(data=_single(other.data, factor))
         forward, back = (other, here) if self.back is self.here else (here, other)
         return self._narrowed(here=here, forward=forward, back=back)
 
