@@ -184,9 +184,11 @@ struct sc_elementwise_kernels {
     void (*times_dense[SC_NVAL][SC_NIDX])(const sc_csr *A, int64_t r0, int64_t r1, const sc_dense *D, void *out);
 };
 
-/* Sums of f(value) in double (complex double for the plain sum of complex values): by row, by column, of a range. */
+/* Sums of f(value) in double (complex double for the plain sum of complex values): by row, by column, of a range.  Those
+ * by row ask for lines `ahead` entries before their use and return the largest column, which nobody need have checked. */
 struct sc_reduce_kernels {
-    void (*rows[SC_NREDUCE][SC_NVAL][SC_NIDX])(const sc_csr *A, int64_t r0, int64_t r1, const void *mean, void *y);
+    uint64_t (*rows[SC_NREDUCE][SC_NVAL][SC_NIDX])(const sc_csr *A, int64_t r0, int64_t r1, const void *mean, void *y,
+                                                   int64_t ahead);
     void (*columns[SC_NREDUCE][SC_NVAL][SC_NIDX])(const sc_csr *A, int64_t r0, int64_t r1, const void *mean, void *y);
 };
 

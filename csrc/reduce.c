@@ -24,15 +24,27 @@ struct job {
     int64_t outputs, n;         /* of columns: so many, each n long */
 };
 
-/* Rows r0..r1, and where `canonical` asks for it their order. */
-static int check(struct job *j, int64_t r0, int64_t r1)
-{
-    return j->canonical ? sc_check_order(j->A, r0, r1, j->canonical) : sc_check_rows(j->A, r0, r1);
-}
+/* Entries ahead that rows are asked for where they are read once */
+#define AHEAD 512
 
-static void reduce_rows(struct job *j, const sc_csr *A, int64_t r0, int64_t r1, void *y)
+/* Rows r0..r1, each by itself or `whole` as one row, to y.  Where their order has to be looked at, that comes first, and
+ * the next panel is asked for meanwhile; else columns are looked at in passing. */
+static int reduce_rows(const struct job *j, int64_t r0, int64_t r1, int whole, double *y)
 {
-    sc_kernels()->reduce->rows[j->what][A->val][A->idx](A, r0, r1, j->mean, y);
+    const sc_csr *A = j->A;
+    int found = j->canonical ? sc_check_order(A, r0, r1, j->canonical) : sc_check_pointers(A, r0, r1);
+    if (found != SC_OK) return found;
+    int64_t wide[2] = {sc_ptr(A, r0), sc_ptr(A, r1)};
+    int32_t narrow[2] = {(int32_t)wide[0], (int32_t)wide[1]};
+    sc_csr rows = *A;
+    if (whole) {
+        rows.indptr = A->idx == SC_I32 ? (const void *)narrow : wide;
+        r0 = 0;
+        r1 = 1;
+    }
+    uint64_t top = sc_kernels()->reduce->rows[j->what][A->val][A->idx](&rows, r0, r1, j->mean, y,
+                                                                       j->canonical ? SC_PANEL : AHEAD);
+    return j->canonical || wide[0] == wide[1] || top < (uint64_t)A->cols ? SC_OK : SC_BAD_INDEX;
 }
 
 static void row_part(void *job, int64_t k, int thread)
@@ -41,9 +53,7 @@ static void row_part(void *job, int64_t k, int thread)
     (void)thread;
     for (int64_t r = sc_cut(j->A, k, j->parts), r1 = sc_cut(j->A, k + 1, j->parts), next; r < r1; r = next) {
         next = sc_panel_end(j->A, r, r1);
-        int found = check(j, r, next);
-        if (found == SC_OK) reduce_rows(j, j->A, r, next, j->y);
-        sc_report(&j->status, found);
+        sc_report(&j->status, reduce_rows(j, r, next, 0, j->y));
     }
 }
 
@@ -52,6 +62,12 @@ static int per_row(struct job *j, int threads)
     j->parts = sc_parts(j->A, 16 * SC_PANEL);
     sc_team(j->parts, j->parts / (8 * threads) + 1, threads, row_part, j);
     return j->status;
+}
+
+/* Rows r0..r1, and where `canonical` asks for it their order. */
+static int check(struct job *j, int64_t r0, int64_t r1)
+{
+    return j->canonical ? sc_check_order(j->A, r0, r1, j->canonical) : sc_check_rows(j->A, r0, r1);
 }
 
 /* Of output k: its share of the panels. */
@@ -103,19 +119,9 @@ static int per_column(struct job *j, int threads)
 static void all_part(void *job, int64_t k, int thread)
 {
     struct job *j = job;
-    const sc_csr *A = j->A;
-    int64_t r0 = sc_cut(A, k, j->parts), r1 = sc_cut(A, k + 1, j->parts);
-    int found = check(j, r0, r1);
     (void)thread;
-    if (found == SC_OK) {
-        int64_t wide[2] = {sc_ptr(A, r0), sc_ptr(A, r1)};
-        int32_t narrow[2] = {(int32_t)wide[0], (int32_t)wide[1]};
-        sc_csr row = *A;
-        row.rows = 1;
-        row.indptr = A->idx == SC_I32 ? (const void *)narrow : wide;
-        reduce_rows(j, &row, 0, 1, j->P + k * j->words);
-    }
-    sc_report(&j->status, found);
+    int64_t r0 = sc_cut(j->A, k, j->parts), r1 = sc_cut(j->A, k + 1, j->parts);
+    sc_report(&j->status, reduce_rows(j, r0, r1, 1, j->P + k * j->words));
 }
 
 /* Panels of entries are rows of their own: one partial result each, joined in order. */
