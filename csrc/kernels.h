@@ -18,12 +18,12 @@ struct sc_check_kernels {
 /* y[r0:r1] = A[r0:r1] @ x              C[r0:r1, :n] = (add: +=) A[r0:r1] @ X[:, :n], rows ldx and ldc apart
  * y += A[r0:r1].T @ x[r0:r1]           C[:, :n] += A[r0:r1].T @ X[r0:r1, :n]
  * asking for the lines that indices point to `ahead` entries before they are used (0: not at all).
- * The products with vectors check the rows as they read them and return a status. */
+ * They check columns as they read them and return a status; those with vectors check pointers too. */
 typedef int sc_spmv_fn(const sc_csr *A, int64_t r0, int64_t r1, const void *x, void *y, int64_t ahead);
-typedef void sc_spmm_fn(const sc_csr *A, int64_t r0, int64_t r1, const void *X, int64_t ldx, void *C, int64_t ldc,
-                        int64_t n, int64_t ahead, int add);
-typedef void sc_spmm_t_fn(const sc_csr *A, int64_t r0, int64_t r1, const void *X, int64_t ldx, void *C, int64_t ldc,
-                          int64_t n, int64_t ahead);
+typedef int sc_spmm_fn(const sc_csr *A, int64_t r0, int64_t r1, const void *X, int64_t ldx, void *C, int64_t ldc,
+                       int64_t n, int64_t ahead, int add);
+typedef int sc_spmm_t_fn(const sc_csr *A, int64_t r0, int64_t r1, const void *X, int64_t ldx, void *C, int64_t ldc,
+                         int64_t n, int64_t ahead);
 /* Rows r0 <= r < r1 of A by columns: column c has the entries start[c] <= k < start[c + 1] of row and val, in the order
  * of rows.  start has A->cols + 2 places.  0 where A changed in between. */
 typedef int sc_by_column_fn(const sc_csr *A, int64_t r0, int64_t r1, int32_t *start, int32_t *row, void *val);

@@ -27,8 +27,8 @@ struct job {
 /* Entries ahead that rows are asked for where they are read once */
 #define AHEAD 512
 
-/* Rows r0..r1, each by itself or `whole` as one row, to y.  Where their order has to be looked at, that comes first, and
- * the next panel is asked for meanwhile; else columns are looked at in passing. */
+/* Rows r0..r1, each by itself or `whole` as one row, to y.  Where their order has to be looked at, that comes first,
+ * and the next panel is asked for meanwhile; else columns are looked at in passing. */
 static int reduce_rows(const struct job *j, int64_t r0, int64_t r1, int whole, double *y)
 {
     const sc_csr *A = j->A;

@@ -123,10 +123,11 @@ static void rows_direct(void *job_, int64_t k, int thread)
     const sc_dense *X = job->X, *C = job->C;
     (void)thread;
     int64_t r0 = sc_cut(job->A, job->first + k, job->parts), r1 = sc_cut(job->A, job->first + k + 1, job->parts);
-    int found = sc_check_rows(job->A, r0, r1);
+    int found = sc_check_pointers(job->A, r0, r1);
     int64_t step = C->cols * (int64_t)job->acc > ROW_BYTES ? 1 : r1 - r0;
     for (int64_t r = r0; r < r1 && found == SC_OK; r += step)
-        job->gather(job->A, r, r + step, X->data, X->row_stride, C->data, C->row_stride, C->cols, job->ahead, 0);
+        found = job->gather(job->A, r, r + step, X->data, X->row_stride, C->data, C->row_stride, C->cols, job->ahead,
+                            0);
     sc_report(&job->status, found);
 }
 
@@ -137,15 +138,15 @@ static void rows_by_tiles(void *job_, int64_t k, int thread)
     int64_t r0 = sc_cut(job->A, job->first + k, job->parts), r1 = sc_cut(job->A, job->first + k + 1, job->parts);
     int64_t n = C->cols, most = 2 * job->grain;
     char *mine = job->scratch + (size_t)(thread * job->tile) * job->acc;
-    int found = sc_check_rows(job->A, r0, r1);
-    sc_report(&job->status, found);
+    int found = sc_check_pointers(job->A, r0, r1);
     for (int64_t r = r0; r < r1 && found == SC_OK; r += most) {
         int64_t m = SC_MIN(most, r1 - r);
         /* The kernel writes row r of C: step back so that row r is the first of the scratch. */
-        job->gather(job->A, r, r + m, job->X->data, job->X->row_stride, mine - (ptrdiff_t)(r * n) * (ptrdiff_t)job->acc,
-                    n, n, job->ahead, 0);
-        copy(at(C, r, 0, job->acc), C->row_stride, C->col_stride, mine, n, 1, m, n, job->acc);
+        found = job->gather(job->A, r, r + m, job->X->data, job->X->row_stride,
+                            mine - (ptrdiff_t)(r * n) * (ptrdiff_t)job->acc, n, n, job->ahead, 0);
+        if (found == SC_OK) copy(at(C, r, 0, job->acc), C->row_stride, C->col_stride, mine, n, 1, m, n, job->acc);
     }
+    sc_report(&job->status, found);
 }
 
 /* X is row-major; C is, or is filled tile by tile through a row-major scratch that stays in cache. */
@@ -187,8 +188,8 @@ static void scatter_rows(void *job_, int64_t k, int thread)
         int64_t i = turn * job->outputs + (turn & 1 ? job->outputs - 1 - k : k);
         if (i >= job->parts) continue;
         int64_t r0 = sc_cut(A, i, job->parts), r1 = sc_cut(A, i + 1, job->parts);
-        int found = sc_check_rows(A, r0, r1);
-        if (found == SC_OK) job->scatter(A, r0, r1, job->X->data, job->X->row_stride, mine, ldc, n, job->ahead);
+        int found = sc_check_pointers(A, r0, r1);
+        if (found == SC_OK) found = job->scatter(A, r0, r1, job->X->data, job->X->row_stride, mine, ldc, n, job->ahead);
         sc_report(&job->status, found);
     }
 }

@@ -97,9 +97,11 @@ static void multiply_part(void *job_, int64_t part, int thread)
     sc_csr A = {r1 - r, S->cols, start(S, r1) - start(S, r), pointers, columns,
                 (const char *)S->data + (size_t)start(S, r) * sc_val_size(S->val), S->val, SC_I32};
     char *c = (char *)C->data + (size_t)(r * C->row_stride) * sc_acc_size(S->val);
-    if (found != SC_OK) sc_report(&job->status, found);
-    else if (C->cols == 1) k->spmv[S->val][SC_I32](&A, 0, r1 - r, X->data, c, 0);
-    else k->spmm[S->val][SC_I32](&A, 0, r1 - r, X->data, X->row_stride, c, C->row_stride, C->cols, 0, 0);
+    if (found == SC_OK)
+        found = C->cols == 1 ? k->spmv[S->val][SC_I32](&A, 0, r1 - r, X->data, c, 0)
+                             : k->spmm[S->val][SC_I32](&A, 0, r1 - r, X->data, X->row_stride, c, C->row_stride, C->cols,
+                                                       0, 0);
+    sc_report(&job->status, found);
 }
 
 int sc_storage_matmul(const sc_storage *S, const sc_dense *X, const sc_dense *C, int threads)
