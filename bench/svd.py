@@ -210,6 +210,8 @@ def compare(case, target, repeat, budget, only=None):
         table[peer] = ladder(peer, run, settings, target, A, k, sigma, budget)
         if table[peer][-1].get("reached"):
             walls[peer] = []
+        elif peer == "sparsecore":
+            raise AssertionError(f"{case}: sparsecore misses {target} {GOAL[target]:g}")
     for turn in range(repeat):
         for peer in list(walls)[turn % len(walls):] + list(walls)[:turn % len(walls)]:
             time.sleep(PAUSE)

@@ -326,6 +326,14 @@ def test_social_graph_against_published_values(shared_data):
     assert sigma[30] <= result.missed
 
 
+def test_restarts_in_double_do_not_stop_at_the_accuracy_of_single():
+    A = sp.random_array((3000, 2000), density=0.02, rng=np.random.default_rng(0), format="csr")
+    r = sc.truncated_svd(A, 20, tol=1e-8, solver="lanczos")
+    assert r.passes > 100           # there were restarts
+    assert r.converged.all() and r.residuals.max() <= 1e-8 * r.s[0]
+    assert np.linalg.norm(A.T @ r.U - r.Vt.T * r.s, axis=0).max() <= 1.05e-8 * r.s[0]
+
+
 def test_left_vectors_stay_orthogonal_over_many_restarts_in_a_flat_spectrum():
     A = planted(np.random.default_rng(18), 500, 420, np.r_[13.0, 2.5 - 1.5 * np.linspace(0, 1, 419) ** 0.3])
     result = sc.truncated_svd(A, 30, tol=1e-4, solver="lanczos")

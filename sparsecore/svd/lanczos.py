@@ -95,7 +95,7 @@ def lanczos(op, want, start, capacity, rng, threads, give_up=False):
     kept = Q = S = None
     # Panels of the basis, how many of them M has, how many a restart kept; a lower bound of the norm.
     w, seen, p, scale = 0, 0, 0, 0.0
-    coarse = dtype.kind != "c"      # Ritz values in single precision, while that does
+    coarse, single = dtype.kind != "c", dtype == np.float32     # Ritz values in single precision, while that does
     history, next_check = [], keep + t * max(1, round(_check_cost(op, keep + t, t, coarse) / 2))
     while True:
         P = op.mul(V[w : w + t])
@@ -128,7 +128,10 @@ def lanczos(op, want, start, capacity, rng, threads, give_up=False):
         M[w * c - top.shape[0] : w * c, w * c - top.shape[0] : w * c] += top @ top.conj().T
         T, seen = B[: w * c, : w * c], w
         columns = keep * c if full else (k // c + 1) * c
-        X, s, r, limit, coarse = _ritz(M[: w * c, : w * c], S, want, columns, eps, coarse)
+        # A restart needs X as good as the type: U is A V made orthonormal, and A^H U stays within V and the next block
+        # only if X spans an invariant subspace of B B^H (from single precision residuals ended at 1e-6 s_1).
+        X, s, r, limit, so_far = _ritz(M[: w * c, : w * c], S, want, columns, eps, coarse and (single or not full))
+        coarse = so_far if single or not full else coarse
         Y = None
         scale = max(scale, float(s[0]))
         stop = want.callback is not None and want.callback(Progress(op.passes, op.matvecs, s[:k], r))
