@@ -257,7 +257,8 @@ int sc_spgemm(const sc_csr *A, const sc_csr *B, sc_csr_result *C, int *wrong, in
 int sc_spgemm_topn(const sc_csr *A, const sc_csr *B, int64_t top, double floor, sc_csr_result *C, int *wrong,
                    int threads)
 {
-    struct job j = {.threads = threads, .C = C, .top = top, .floor = floor,
+    /* No row has more entries than B has columns; four times a larger number might not be one. */
+    struct job j = {.threads = threads, .C = C, .top = SC_MAX(1, SC_MIN(top, B->cols)), .floor = floor,
                     .kernel = sc_kernels()->spgemm->topn[A->val]};
     return finished(run(&j, A, B, wrong), C);
 }

@@ -244,7 +244,7 @@ class Prepared:
     ----------
     shape, dtype, nnz : of the matrix
     layout : str
-        'csr', 'csr16', 'bitmask', 'blocked' or 'patterned'.
+        'csr', 'csr16', 'sliced', 'listed', 'bitmask', 'blocked' or 'patterned'.
     nbytes : int
         Memory of this layout (with the transposed one: ``P.nbytes + P.T.nbytes``).
     T : Prepared

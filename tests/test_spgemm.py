@@ -309,6 +309,13 @@ def test_long_rows_of_b_are_summed_by_tiles_of_columns(rng, dtype):
         A.data[[3, 5]] = 1
 
 
+@pytest.mark.parametrize("n", [700, 2**61, 2**62 + 1, 2**63 - 1])
+def test_topn_of_more_than_there_are_is_all_of_them(rng, n):
+    A, B = random_sparse(rng, 9, 60, 0.5), random_sparse(rng, 60, 300, 0.5)      # every sum is looked at
+    same_as_scipy(sc.matmul_topn(A, B, n), A, B)
+    assert sc.matmul_topn(A, B[:, :0], n).nnz == 0
+
+
 def test_topn_refuses_what_has_no_order(rng):
     A = random_sparse(rng, 5, 5, dtype=np.complex128)
     with pytest.raises(TypeError, match="complex values have no order"):
