@@ -139,25 +139,35 @@ static int64_t SC_PASTE(spgemm_candidates, VNAME)(VAL *acc, uint8_t *flag, int64
     }
     return n;
 }
-#elif VREAL
+#elif SC_LEVEL == 2 && VREAL
 /* The same where only the `top` largest above `floor` are wanted and every sum is looked at: most fall below a bar that
  * rises (thin_body.h) and are cleared without being written anywhere.  At most 4 top + 64 candidates come back. */
 static int64_t SC_PASTE(spgemm_candidates, VNAME)(VAL *acc, int64_t base, int64_t lo, int64_t hi,
                                                   const sc_spgemm_scratch *s, int32_t *col, VAL *val)
 {
-    enum { SOME = 16 };
-    int64_t n = 0, end = hi - base + 1, limit = 4 * s->top + 64 - SOME;
+    int64_t n = 0, end = hi - base + 1, limit = 4 * s->top + 64;
     VAL bar = (VAL)s->floor;
-    for (int64_t j = lo - base; j < end; j += SOME) {      /* behind the end there are zeros */
-        int above = 0;
-        for (int k = 0; k < SOME; k++) above |= acc[j + k] > bar;
-        for (int k = 0; above && k < SOME; k++) {
-            VAL v = acc[j + k];
+    for (int64_t j = lo - base; j < end; j += 32 / (int64_t)sizeof(VAL)) {      /* behind the end there are zeros */
+        VAL sum[32 / sizeof(VAL)];
+#if VBITS == 64
+        __m256d v = _mm256_loadu_pd(acc + j);
+        int m = _mm256_movemask_pd(_mm256_cmp_pd(v, _mm256_set1_pd(bar), _CMP_GT_OQ));
+        _mm256_storeu_pd(acc + j, _mm256_setzero_pd());
+        if (!m) continue;
+        _mm256_storeu_pd(sum, v);
+#else
+        __m256 v = _mm256_loadu_ps(acc + j);
+        int m = _mm256_movemask_ps(_mm256_cmp_ps(v, _mm256_set1_ps(bar), _CMP_GT_OQ));
+        _mm256_storeu_ps(acc + j, _mm256_setzero_ps());
+        if (!m) continue;
+        _mm256_storeu_ps(sum, v);
+#endif
+        for (; m; m &= m - 1) {
+            int k = __builtin_ctz((unsigned)m);
             col[n] = (int32_t)(base + j + k);
-            val[n] = v;
-            n += (v > bar) & (v != 0);
+            val[n] = sum[k];
+            n += sum[k] != 0;
         }
-        for (int k = 0; k < SOME; k++) acc[j + k] = 0;
         if (n >= limit) {
             bar = SC_PASTE(thin, VNAME)(col, val, n, s->top, s->pick);
             n = s->top;
@@ -229,7 +239,7 @@ static int64_t SC_PASTE(spgemm_dense, VNAME)(const VAL *a, int64_t *segment, int
     }
 #if SC_LEVEL >= 512 && VREAL
     if (s->top < INT64_MAX) return SC_PASTE(spgemm_candidates, VNAME)(acc, flag, base, lo, hi, s, col, val);
-#elif VREAL
+#elif SC_LEVEL == 2 && VREAL
     if (s->top < INT64_MAX && !flag) return SC_PASTE(spgemm_candidates, VNAME)(acc, base, lo, hi, s, col, val);
 #endif
     return SC_PASTE(spgemm_collect, VNAME)(acc, flag, base, lo, hi, col, val);
