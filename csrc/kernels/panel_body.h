@@ -3,6 +3,12 @@
 #define COL(p) ((uint64_t)(UIDX)col[p])
 #if VREAL
 
+/* Matrices of more bytes are asked for SC_STREAM bytes ahead: between reads of X all over the place the processor does
+ * not see that they are read in order (4096 x 4096 f32 of 20 % on AVX2, two threads: 8 columns 9.2 to 3.1 ms, 64 columns
+ * 20.6 to 10.5; within 5 % either way on smaller ones; not measured on AVX-512). */
+#define SC_STREAM_FROM (4 << 20)
+#define SC_STREAM 1024
+
 #define LANES SC_PASTE(lanes, ACC)
 #define PART SC_PASTE(part, ACC)
 #define LOADV SC_PASTE(load, ACC)
@@ -24,6 +30,7 @@ SC_INLINE int FN(gather)(const sc_csr *A, int64_t r0, int64_t r1, const ACC *X, 
     const VAL *val = A->data;
     const int64_t top = A->nnz - 1;
     const uint64_t cols = (uint64_t)A->cols;
+    const int stream = SC_LEVEL < 512 && A->nnz * (int64_t)(sizeof(VAL) + sizeof(IDX)) > SC_STREAM_FROM;
     for (int64_t r = r0; r < r1; r++) {
         int64_t p = ptr[r], end = ptr[r + 1];
         LANES s[8];
@@ -35,6 +42,10 @@ SC_INLINE int FN(gather)(const sc_csr *A, int64_t r0, int64_t r1, const ACC *X, 
             for (int t = 0; t < T; t++) s[t] = LOADV(c + (t < T - 1 ? t * WIDTH : last));
         }
         for (; p + U <= end; p += U) {
+            if (stream && (p & 7) < U) {
+                __builtin_prefetch((const char *)(val + p) + SC_STREAM);
+                __builtin_prefetch((const char *)(col + p) + SC_STREAM);
+            }
 #pragma GCC unroll 4
             for (int u = 0; u < U; u++) {
                 if (ahead)
@@ -215,6 +226,8 @@ static int FN(spmm_t)(const sc_csr *A, int64_t r0, int64_t r1, const void *X_, i
 #undef LOADP
 #undef STOREP
 #undef WIDTH
+#undef SC_STREAM_FROM
+#undef SC_STREAM
 
 #else   /* complex: the compiler's own vectors do */
 
