@@ -301,18 +301,17 @@ def _safeguard(op, G, bases, after, last, s, want, rng, scale, threads):
         R = panels.join(P, Q, S, [], rng, scale, threads, 1e-3, False)
         T[here, here] = R
         Q = P
-        if q == room:
+        if q < room:
+            Z = op.tmul(Q, G[q : q + 1])
+            S = panels.join(Z, G[q - 1 : q], R, [*bases, G[:q]], rng, scale, threads)
+            if q < SAFEGUARD_STEPS[0]:
+                continue
+        lam, X = eigh(T[: q * c, : q * c] @ T[: q * c, : q * c].conj().T, 1)
+        # Decided: the largest value, even with what its residual leaves open, is none of the wanted.
+        if q == room or lam[-1] + np.linalg.norm(S @ X[here, -1]) ** 2 <= s[k - 1] ** 2:
             break
-        Z = op.tmul(Q, G[q : q + 1])
-        S = panels.join(Z, G[q - 1 : q], R, [*bases, G[:q]], rng, scale, threads)
-        if q >= SAFEGUARD_STEPS[0]:
-            lam, X = eigh(T[: q * c, : q * c] @ T[: q * c, : q * c].conj().T, 1)
-            # Decided: the largest value, even with what its residual leaves open, is none of the wanted.
-            if lam[-1] + np.linalg.norm(S @ X[here, -1]) ** 2 <= s[k - 1] ** 2:
-                break
-    G = G[:q]
-    T = T[: q * c, : q * c]
-    theta = float(np.sqrt(max(0.0, eigh(T @ T.conj().T, 1)[0][0])))
+    G, T = G[:q], T[: q * c, : q * c]
+    theta = float(np.sqrt(max(0.0, lam[-1])))
     most = s[k - 1] ** 2 + 0.5 * want.tol * following**2 + 100 * np.finfo(V.dtype).eps * s[0] ** 2
     if theta**2 > most:
         _, values, Yh = np.linalg.svd(T)

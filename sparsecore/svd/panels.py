@@ -5,6 +5,8 @@ of it one line of 64 bytes (real types).  Real types run in C; complex ones thro
 caller holds BLAS to one thread).  Small matrices are ordinary 2-D arrays here.
 """
 
+import functools
+
 import numpy as np
 
 from .. import _core
@@ -60,6 +62,12 @@ def widen(P, out, threads):
     """Panels of f32 into panels of f64, which are half as wide."""
     _core.panels_widen(P, out, _team(threads, P.size))
     return out
+
+
+@functools.cache
+def _eye(n):
+    """To copy: np.eye takes as long as a product with a small matrix."""
+    return np.eye(n)
 
 
 def _small(C, dtype):
@@ -185,7 +193,7 @@ def orthonormalise(W, bases, rng, scale, threads, slack=1e-2, fill=True):
     if W.dtype.kind == "c":
         return _by_roots(W, bases, rng, scale, threads, slack, fill, np.eye(W.shape[0] * W.shape[2], dtype=complex))
     s = W.shape[0] * W.shape[2]
-    R, lowest, team = np.eye(s), 64 * s * np.finfo(W.dtype).eps * scale, _team(threads, W.size * s)
+    R, lowest, team = _eye(s).copy(), 64 * s * np.finfo(W.dtype).eps * scale, _team(threads, W.size * s)
     least = _core.panels_orthonormalise(W, lowest, R, team)
     if least >= slack * scale or (least and not any(V.shape[0] for V in bases)):
         return R
@@ -208,7 +216,7 @@ def join(W, Q, S, bases, rng, scale, threads, slack=1e-2, fill=True):
         project(bases, W, threads)
         return orthonormalise(W, bases, rng, scale, threads, slack, fill)
     s = W.shape[0] * W.shape[2]
-    R = np.eye(s)
+    R = _eye(s).copy()
     if _core.panels_join(Q, S, bases, W, 64 * s * np.finfo(W.dtype).eps * scale, slack * scale, R, threads):
         return R
     return _by_roots(W, bases, rng, scale, threads, slack, fill, R)
