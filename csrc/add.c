@@ -7,8 +7,6 @@
  * (Writing where it would begin if nothing coincided, and closing up behind, touches half as many pages again and moves
  * half of the result on one thread.) */
 #define PART 16384
-#define PRODUCT_PART 8192               /* is read twice, first by its checks */
-#define RUN 4                         /* parts of a product in a row: the kernel asks for the next part's entries */
 #define WAVE ((int64_t)8192)          /* parts between which signals are looked at */
 
 /* Entries of both and rows before row r; wraps where an indptr is unsound. */
@@ -51,7 +49,7 @@ static void cut_at(void *job, int64_t k, int thread)
 static int cut_parts(struct work *w, int threads)
 {
     const sc_csr *A = w->A, *B = w->B;
-    w->parts = SC_MAX(1, SC_MIN(A->rows, (A->nnz + B->nnz + A->rows) / (w->alpha ? PART : PRODUCT_PART)));
+    w->parts = SC_MAX(1, SC_MIN(A->rows, (A->nnz + B->nnz + A->rows) / PART));
     w->row = sc_alloc(w->parts + 1, sizeof *w->row);
     if (!w->row) return SC_NO_MEMORY;
     sc_team(w->parts + 1, 64, threads, cut_at, w);
@@ -84,7 +82,7 @@ static int compute(void *job, int thread, int64_t k, void *col, void *val, int64
     const sc_csr *A = w->A, *B = w->B;
     const struct sc_elementwise_kernels *kernels = sc_kernels()->elementwise;
     int64_t r0 = w->row[k], r1 = w->row[k + 1];
-    int status = w->alpha ? check_pointers(A, B, r0, r1) : check_order(w, r0, r1);
+    int status = check_pointers(A, B, r0, r1);
     if (status != SC_OK) return status;
     if (both(A, B, r1) - both(A, B, r0) > w->room + r1 - r0) return SC_CHANGED;
     void *length = sc_at(w->out->indptr, r0, A->idx == SC_I32 ? 4 : 8);
@@ -129,8 +127,7 @@ static int run(struct work *w, int64_t *nnz, int threads)
 {
     const sc_csr *A = w->A;
     struct sc_sequence S = {.col = w->out->indices, .val = w->out->data, .limit = A->nnz + w->B->nnz,
-                            .index = sc_index_size(A->idx), .value = sc_val_size(A->val), .threads = threads,
-                            .run = w->alpha ? 1 : RUN};
+                            .index = sc_index_size(A->idx), .value = sc_val_size(A->val), .threads = threads};
     *w->canonical = 1;
     int status = cut_parts(w, threads);
     if (status == SC_OK) status = sc_sequence_open(&S, w->parts, w->room);

@@ -19,7 +19,6 @@
 int sc_sequence_open(struct sc_sequence *S, int64_t parts, int64_t room)
 {
     S->parts = parts;
-    if (!S->run || parts < 16 * S->run * S->threads) S->run = 1;
     S->room = (room + 64 + 15) / 16 * 16;
     S->buffers = SC_MAX(2, SC_MIN(BUFFERS, SCRATCH / (S->room * (int64_t)(S->index + S->value))));
     if (S->threads == 1) S->buffers = 1;
@@ -92,7 +91,7 @@ static int work(struct sc_sequence *S, int64_t k1, int64_t first, int64_t *turn,
                 int thread)
 {
     struct kept kept[BUFFERS];
-    int64_t head = 0, count = 0, next = first, at = S->filled, more = 1, part = 0, end = 0;
+    int64_t head = 0, count = 0, next = first, at = S->filled, more = 1;
     int status = SC_OK;
     while (more || count) {
         for (; count; head = --count ? (head + 1) % S->buffers : 0) {
@@ -107,11 +106,8 @@ static int work(struct sc_sequence *S, int64_t k1, int64_t first, int64_t *turn,
             if (count) yield();
             continue;
         }
-        if (part == end) {
-            part = __atomic_fetch_add(turn, S->run, __ATOMIC_RELAXED);
-            end = SC_MIN(part + S->run, k1);
-            if (!(more = part < k1)) continue;
-        }
+        int64_t part = __atomic_fetch_add(turn, 1, __ATOMIC_RELAXED);
+        if (!(more = part < k1)) continue;
         /* One thread writes to its place at once if what it may write beyond the end has room too. */
         int direct = S->threads == 1 && placed(S, part, &next, &at) && S->room <= S->limit - at;
         int64_t slot = (head + count) % S->buffers, from = (thread * S->buffers + slot) * S->room, n = 0;
@@ -120,7 +116,7 @@ static int work(struct sc_sequence *S, int64_t k1, int64_t first, int64_t *turn,
         int found = compute(job, thread, part, col, val, &n);
         if (found != SC_OK) status = found;
         if (!direct) kept[(head + count++) % S->buffers] = (struct kept){part, n, col, val};
-        __atomic_store_n(&S->length[part++], n, __ATOMIC_RELEASE);
+        __atomic_store_n(&S->length[part], n, __ATOMIC_RELEASE);
     }
     return status;
 }

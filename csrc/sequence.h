@@ -14,7 +14,6 @@ struct sc_sequence {
     int64_t limit, filled;
     size_t index, value;
     int threads;
-    int64_t run;                /* so many parts in a row go to one thread, which may ask for the next one's input */
     int64_t parts, *length;     /* of every part that is done, else -1 */
     int64_t room, buffers;      /* scratch: entries of a result, results of a thread */
     char *cols, *vals;

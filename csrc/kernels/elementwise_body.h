@@ -124,8 +124,7 @@ SC_INLINE void FN(ask)(const sc_csr *A, int64_t p, int64_t n)
  * *level: up to where rows are known to be equally long; a stretch of them is compared as one row, since short rows are
  * dear one by one. */
 SC_INLINE int64_t FN(alike)(const sc_csr *A, const sc_csr *B, int64_t r, int64_t r1, ACC alpha, ACC beta, const int op,
-                            PTR *length, IDX *col, VAL *val, int64_t *level, int64_t *head, int *zero, int64_t ahead_a,
-                            int64_t ahead_b)
+                            PTR *length, IDX *col, VAL *val, int64_t *level, int64_t *head, int *zero)
 {
     const PTR *pa = A->indptr, *pb = B->indptr;
     const int64_t i = pa[r], j = pb[r];
@@ -136,8 +135,8 @@ SC_INLINE int64_t FN(alike)(const sc_csr *A, const sc_csr *B, int64_t r, int64_t
     int64_t all = pa[*level] - i, full = SC_MIN(all, SC_MIN(A->nnz - i, B->nnz - j) - BLOCK + 1), k = 0, same = BLOCK;
     ZEROS zeros = FN(no_zeros)();
     for (; k < full && same == BLOCK; k += same) {
-        FN(ask)(A, i + k + ahead_a, BLOCK);
-        FN(ask)(B, j + k + ahead_b, BLOCK);
+        FN(ask)(A, i + k + AHEAD, BLOCK);
+        FN(ask)(B, j + k + AHEAD, BLOCK);
         same = FN(agreeing)(ca + k, cb + k);
         memcpy(col + k, ca + k, BLOCK * sizeof *col);
         FN(join_block)(va + k, vb + k, alpha, beta, op, val + k, &zeros);
@@ -253,8 +252,7 @@ SC_INLINE int64_t FN(add_rows)(const sc_csr *A, const sc_csr *B, ACC alpha, ACC 
     const PTR *pa = A->indptr, *pb = B->indptr;
     int64_t w = 0, level = r0, head;
     for (int64_t r = r0, next; r < r1; r = next) {
-        next = FN(alike)(A, B, r, r1, alpha, beta, op, length + r - r0, col + w, val + w, &level, &head, zero,
-                         AHEAD, AHEAD);
+        next = FN(alike)(A, B, r, r1, alpha, beta, op, length + r - r0, col + w, val + w, &level, &head, zero);
         w += pa[next] - pa[r];
         if (next == level && next > r) continue;
         FN(ask)(A, pa[next] + AHEAD, pa[next + 1] - pa[next]);
@@ -285,20 +283,72 @@ static int64_t FN(add)(const sc_csr *A, const sc_csr *B, const void *alpha_, con
     return zero ? FN(squeeze)(length, r1 - r0, col, val) : n;
 }
 
-/* Are n values finite?  x * 0 is NaN where x is not.  (One sum would wait for itself at every value: half the time of a
- * product by elements.) */
-static int FN(finite)(const VAL *val, int64_t n)
+/* Do n columns rise strictly, within 0..cols? */
+SC_INLINE int FN(rises)(const IDX *col, int64_t n, int64_t cols)
 {
-    ACC lane[16] = {0}, s = 0;
-    int64_t p = 0;
-    for (; p + 16 <= n; p += 16)
-        for (int k = 0; k < 16; k++) lane[k] += LOAD(val[p + k]) * 0;
-    for (int k = 0; k < 16; k++) s += lane[k];
-    for (; p < n; p++) s += LOAD(val[p]) * 0;
-    return s == s;
+    IDX falls = 0;
+    for (int64_t k = 0; k + 1 < n; k++) falls |= col[k + 1] <= col[k];
+    return n == 0 || (!falls && col[0] >= 0 && col[n - 1] < cols);
 }
 
-/* A * B by elements for rows r0 <= r < r1; zeros are dropped.  What is not finite makes NaN of a missing partner. */
+/* Are n values finite? */
+SC_INLINE int FN(finite)(const VAL *val, int64_t n)
+{
+    ZEROS odd = FN(no_zeros)();
+    int64_t p = 0;
+    int found = 0;
+#if BY_VECTOR
+    for (; p + WIDTH <= n; p += WIDTH) {
+        VECTOR v = SC_PASTE(load, ACC)(val + p);
+        odd |= v - v != 0;
+    }
+#endif
+    for (; p < n; p++) found |= LOAD(val[p]) - LOAD(val[p]) != 0;
+    return !(found | FN(some)(odd));
+}
+
+/* A * B of two rows of sorted columns i..ie and j..je; returns its length. */
+SC_INLINE int64_t FN(intersect)(const sc_csr *A, int64_t i, int64_t ie, const sc_csr *B, int64_t j, int64_t je,
+                                IDX *col, VAL *val)
+{
+    const IDX *ca = A->indices, *cb = B->indices;
+    const VAL *va = A->data, *vb = B->data;
+    int64_t w = 0;
+    if (i == ie || j == je || ca[ie - 1] < cb[j] || cb[je - 1] < ca[i]) return 0;
+    while (i < ie && j < je) {
+        IDX a = ca[i], b = cb[j];
+        col[w] = a;
+        val[w] = STORE(LOAD(va[i]) * LOAD(vb[j]));
+        w += (a == b) & (LOAD(val[w]) != 0);
+        i += a <= b;
+        j += b <= a;
+    }
+    return w;
+}
+
+/* The same where not all values are finite: those make NaN of a missing partner. */
+static int64_t FN(intersect_any)(const sc_csr *A, int64_t i, int64_t ie, const sc_csr *B, int64_t j, int64_t je,
+                                 IDX *col, VAL *val)
+{
+    const IDX *ca = A->indices, *cb = B->indices;
+    const VAL *va = A->data, *vb = B->data;
+    int64_t w = 0;
+    while (i < ie || j < je) {
+        int from_a = j == je || (i < ie && ca[i] <= cb[j]), from_b = i == ie || (j < je && cb[j] <= ca[i]);
+        VAL v = STORE((from_a ? LOAD(va[i]) : 0) * (from_b ? LOAD(vb[j]) : 0));
+        if (LOAD(v) != 0) {
+            col[w] = from_a ? ca[i] : cb[j];
+            val[w++] = v;
+        }
+        i += from_a;
+        j += from_b;
+    }
+    return w;
+}
+
+/* A * B by elements for rows r0 <= r < r1; zeros are dropped.  Where rows are alike, their columns are the result's and
+ * are looked at there, as in a sum; where they are not, every row is looked at before it is used.  -1 if they do not
+ * rise. */
 static int64_t FN(multiply)(const sc_csr *A, const sc_csr *B, int64_t r0, int64_t r1, void *length_, void *out_col,
                             void *out_val)
 {
@@ -308,59 +358,29 @@ static int64_t FN(multiply)(const sc_csr *A, const sc_csr *B, int64_t r0, int64_
     PTR *length = length_;
     IDX *col = out_col;
     VAL *val = out_val;
-    /* The next part is asked for: its checks then find it in L2, and memory does not rest meanwhile. */
-    const int64_t na = pa[r1] - pa[r0], nb = pb[r1] - pb[r0];
     int64_t w = 0, level = r0, head = 0;
-    int zero = 0, alone = !FN(finite)(va + pa[r0], pa[r1] - pa[r0]) || !FN(finite)(vb + pb[r0], pb[r1] - pb[r0]);
-    for (int64_t r = r0; r < r1; r++) {
+    int zero = 0;
+    for (int64_t r = r0, next; r < r1; r = next) {
         /* GCC fuses vectors of complex products even with contraction off: those go one by one. */
-        int64_t next = VREAL ? FN(alike)(A, B, r, r1, 0, 0, TIMES, length + r - r0, col + w, val + w, &level, &head,
-                                         &zero, na, nb) : r;
+        next = VREAL ? FN(alike)(A, B, r, r1, 0, 0, TIMES, length + r - r0, col + w, val + w, &level, &head, &zero)
+                     : r;
         w += pa[next] - pa[r];
-        if (next > r && next == level) {
-            r = next - 1;
-            continue;
-        }
-        r = next;
+        if (next == level && next > r) continue;
+        FN(ask)(A, pa[next] + AHEAD, pa[next + 1] - pa[next]);
+        FN(ask)(B, pb[next] + AHEAD, pb[next + 1] - pb[next]);
         w += head;
-        int64_t i = pa[r] + head, j = pb[r] + head, begin = w - head;
-        FN(ask)(A, i + na, pa[r + 1] - i);
-        FN(ask)(B, j + nb, pb[r + 1] - j);
-        int64_t ie = pa[r + 1], je = pb[r + 1];
-        if (!alone) {
-            if (i < ie && j < je && (ca[ie - 1] < cb[j] || cb[je - 1] < ca[i])) i = ie;
-            while (i < ie && j < je) {
-                IDX a = ca[i], b = cb[j];
-                col[w] = a;
-                val[w] = STORE(LOAD(va[i]) * LOAD(vb[j]));
-                w += (a == b) & (LOAD(val[w]) != 0);
-                i += a <= b;
-                j += b <= a;
-            }
-        }
-        while (alone && i < ie && j < je) {
-            IDX a = ca[i], b = cb[j];
-            VAL v = STORE((a <= b ? LOAD(va[i]) : 0) * (b <= a ? LOAD(vb[j]) : 0));
-            if (LOAD(v) != 0) {
-                col[w] = SC_MIN(a, b);
-                val[w++] = v;
-            }
-            i += a <= b;
-            j += b <= a;
-        }
-        for (; alone && i < ie; i++)
-            if (LOAD(va[i]) * 0 != 0) {
-                col[w] = ca[i];
-                val[w++] = STORE(LOAD(va[i]) * 0);
-            }
-        for (; alone && j < je; j++)
-            if (LOAD(vb[j]) * 0 != 0) {
-                col[w] = cb[j];
-                val[w++] = STORE(LOAD(vb[j]) * 0);
-            }
-        length[r - r0] = (PTR)(w - begin);
+        int64_t i = pa[next] + head, ie = pa[next + 1], j = pb[next] + head, je = pb[next + 1], before = head > 0, n;
+        if (!FN(rises)(ca + i - before, ie - i + before, A->cols) ||
+            !FN(rises)(cb + j - before, je - j + before, A->cols)) return -1;
+        n = FN(finite)(va + i, ie - i) & FN(finite)(vb + j, je - j)
+                ? FN(intersect)(A, i, ie, B, j, je, col + w, val + w)
+                : FN(intersect_any)(A, i, ie, B, j, je, col + w, val + w);
+        length[next - r0] = (PTR)(head + n);
+        w += n;
+        next++;
     }
-    return FN(any_zero)(val, w) ? FN(squeeze)(length, r1 - r0, col, val) : w;
+    if (!FN(sound)(length, r1 - r0, col, w, A->cols)) return -1;
+    return zero ? FN(squeeze)(length, r1 - r0, col, val) : w;
 }
 
 #if BY_VECTOR
