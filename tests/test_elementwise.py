@@ -294,3 +294,17 @@ def test_a_sum_finds_by_its_result_what_is_wrong_with_its_terms(rng, fault, wher
         got = sc.add(A, B)
         np.testing.assert_allclose(got.toarray(), A.toarray() + B.toarray(), rtol=1e-12)
         assert_canonical(got, "csr", A)
+
+
+@pytest.mark.parametrize("shape", [(0, 0), (0, 5), (5, 0)])
+def test_multiply_by_a_dense_matrix_without_elements(shape):
+    got = sc.multiply(sp.csr_array(shape), np.ones(shape))
+    assert got.shape == shape and got.nnz == 0
+
+
+@pytest.mark.parametrize("factor", [np.array([[300]]), np.array([2]), np.int64(2), np.array(2), 2, 2.5])
+def test_multiply_of_whole_numbers_by_one_element_keeps_the_type_of_the_element(factor):
+    A = sp.csr_array(np.array([[1, 2], [0, 3]], np.int8))
+    got, want = sc.multiply(A, factor), A.multiply(factor)
+    assert got.dtype == want.dtype
+    np.testing.assert_array_equal(got.toarray(), want.toarray())

@@ -87,8 +87,8 @@ def multiply(A, B, *, threads=None):
             raise ValueError(f"B has shape {np.shape(B)}; A has {A.shape}")
         return _through_scipy(A, D, threads)
     if not _args.has_kernel(dtype):
-        return _through_scipy(A, D.item() if D.size == 1 else D, threads)
-    if D.shape == (m, n) and min(m, n) > 1:
+        return _through_scipy(A, B if np.ndim(B) == 0 else D, threads)
+    if D.shape == (m, n) and min(m, n) != 1:
         return _times_dense(A, R, D.astype(dtype, copy=False), dtype, threads)
     D = D.astype(_compute(dtype), copy=False)
     if D.shape == (1, n):
