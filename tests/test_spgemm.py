@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 from oracles import THREADS, random_sparse, sha, tolerance
+from test_structure import assert_canonical, mess
 
 import sparsecore as sc
 
@@ -374,3 +375,52 @@ def test_a_product_needs_little_more_than_inputs_and_result(tmp_path):
         pytest.skip("the peak cannot be reset here")
     assert run.returncode == 0, run.stderr
     assert float(run.stdout) <= 1.3
+
+
+@pytest.mark.parametrize("fmt", ["csr", "csc"])
+@pytest.mark.parametrize("dtype", [np.float16, np.float32])
+def test_patterns_with_duplicates_of_half_precision_too(rng, fmt, dtype):
+    P = mess(rng, 20, 30, 200, "csc", dtype, np.int64)
+    A = random_sparse(rng, 20, 9, 0.5, fmt=fmt)
+    B = random_sparse(rng, 9, 30, 0.5)
+    want = np.where(abs(mess_pattern(P)), (A @ B).toarray(), 0)
+    got = sc.masked_matmul(A, B, P)
+    assert_canonical(got, fmt, A)
+    np.testing.assert_allclose(got.toarray(), want, rtol=1e-12)
+    X, Y = rng.standard_normal((20, 4)), rng.standard_normal((30, 4))
+    got = sc.sddmm(P, X, Y)
+    assert_canonical(got, "csc", P)
+    np.testing.assert_allclose(got.toarray(), np.where(mess_pattern(P), X @ Y.T, 0), rtol=1e-12)
+
+
+def mess_pattern(P):
+    D = np.zeros(P.shape, bool)
+    D[P.indices, np.repeat(np.arange(P.shape[1]), np.diff(P.indptr))] = True
+    return D
+
+
+@pytest.mark.parametrize("formats", [("coo", "csr"), ("csc", "coo"), ("coo", "coo"), ("csc", "lil"), ("lil", "csc")])
+def test_a_plan_takes_values_in_the_order_of_the_coordinates(rng, formats):
+    operands = []
+    for (m, n), fmt in zip(((9, 7), (7, 8)), formats, strict=True):
+        A = sp.coo_array((rng.standard_normal(40), (rng.integers(0, m, 40), rng.integers(0, n, 40))), shape=(m, n))
+        operands.append(A if fmt == "coo" else A.asformat(fmt))
+    A, B = operands
+    a, b = (X.data if X.format != "lil" else X.tocsr().data for X in operands)
+    got = sc.MatmulPlan(A, B)(3 * a, b)
+    np.testing.assert_allclose(got.toarray(), 3 * (A.toarray() @ B.toarray()), rtol=1e-12, atol=1e-12)
+
+
+def test_products_of_whole_numbers_have_indices_of_the_size_of_the_result(rng):
+    A = random_sparse(rng, 20, 20, 0.3, np.int32, index=np.int64)
+    for got in (sc.matmul(A, A), sc.gram(A), sc.matmul_topn(A, A, 3), sc.masked_matmul(A, A, A)):
+        assert_canonical(got, "csr", A)
+
+
+@pytest.mark.parametrize("other", ["text", None, [[1.0, 2.0]], np.eye(3), sp.csr_array(np.ones(3))])
+def test_operands_that_are_no_sparse_matrix_are_named(other):
+    A = sp.csr_array(np.eye(3))
+    for call in (sc.MatmulPlan, lambda A, B: sc.masked_matmul(A, B, A), lambda A, B: sc.matmul_topn(A, B, 1)):
+        for pair, name in (((A, other), "B must"), ((other, A), "A must")):
+            with pytest.raises((TypeError, ValueError), match=name):
+                call(*pair)

@@ -5,7 +5,7 @@ import scipy.sparse as sp
 
 from .. import _args, _core, _threads
 from . import large
-from .structure import flipped, validate
+from .structure import canonical, checked, copied, flipped, narrow, within, wrapped
 
 __all__ = ["MatmulPlan", "gram", "masked_matmul", "matmul_topn", "sddmm"]
 
@@ -16,6 +16,11 @@ def _compute_type(dtype):
 
 
 def _check_inner(A, B):
+    for X, name in ((A, "A"), (B, "B")):
+        if not _args.is_sparse(X):
+            raise TypeError(f"{name} must be a scipy.sparse array or matrix, not {type(X).__name__}")
+        if X.ndim != 2:
+            raise ValueError(f"{name} must have 2 dimensions; it has {X.ndim}")
     if A.shape[1] != B.shape[0]:
         raise ValueError(f"A has {A.shape[1]} columns; B has {B.shape[0]} rows")
 
@@ -49,11 +54,10 @@ def sparse_sparse(A, B, threads=None):
     _check_inner(A, B)
     dtype = np.result_type(A.dtype, B.dtype)
     if not _args.has_kernel(dtype):
-        validate(A)
-        validate(B)
+        for X, name in ((A, "A"), (B, "B")):
+            checked(_args.rows(X, name), threads)       # SciPy trusts its indices
         C = (A @ B).asformat("csc" if A.format == "csc" else "csr")
-        C.sum_duplicates()
-        return C
+        return wrapped(A, copied(_args.rows(C), threads))
     R, S, column = _pair(A, B, threads)
     return _result(A, B, column, _product(R, S, B, dtype, threads))
 
@@ -64,7 +68,7 @@ def _product(R, S, B, dtype, threads):
         # Kernels hold columns in 32 bits: number those that occur, in order, and put the names back.
         names, narrow = np.unique(S.indices, return_inverse=True)
         if names.size and not 0 <= names[0] <= names[-1] < S.shape[1]:
-            validate(B)
+            checked(_args.rows(B, "B"), threads)
         narrow = S._replace(shape=(S.shape[0], names.size), indices=narrow.astype(np.int32))
         indptr, indices, data = _multiply(R, narrow, dtype, threads)
         return indptr.astype(np.int64), names[indices].astype(np.int64), data
@@ -174,16 +178,11 @@ def _largest_of_rows(C, n, floor):
     return indptr, C.indices[keep], C.data[keep]
 
 
-def _pattern(M, fmt, name):
-    """The view of M without repeated columns, in the format asked for, and what container it came in."""
-    validate(M)
-    if M.format not in ("csr", "csc"):
-        M = M.tocsr()
-    M = M.asformat(fmt)
-    if not M.has_canonical_format:
-        M = M.copy()
-        M.sum_duplicates()
-    return _args.rows(M, name)
+def _pattern(M, fmt, name, threads):
+    """The canonical view of M in the format asked for."""
+    R = _args.rows(M, name)
+    R = canonical(R, threads) if R.transposed == (fmt == "csc") else flipped(R, threads)
+    return narrow(R, threads)
 
 
 def masked_matmul(A, B, mask, *, threads=None):
@@ -213,14 +212,15 @@ def masked_matmul(A, B, mask, *, threads=None):
         raise ValueError(f"mask has shape {mask.shape}; A @ B has {shape}")
     dtype = np.result_type(A.dtype, B.dtype)
     R, S, column = _pair(A, B, threads)
-    M = _pattern(mask, "csc" if column else "csr", "mask")
+    M = _pattern(mask, "csc" if column else "csr", "mask", threads)
     return _result(A, B, column, (M.indptr.copy(), M.indices.copy(), _masked(R, S, M, dtype, threads)))
 
 
 def _masked(R, S, M, dtype, threads):
     """The values of R @ S at the entries of the pattern M."""
     if not _args.has_kernel(dtype):      # integers: exactly, through SciPy
-        left, right = (sp.csr_array((X.data, X.indices, X.indptr), shape=X.shape) for X in (R, S))
+        left, right = (sp.csr_array((X.data, X.indices, X.indptr), shape=X.shape)
+                       for X in (checked(R, threads), checked(S, threads)))
         pattern = sp.csr_array((np.arange(1, M.indices.size + 1), M.indices, M.indptr), shape=M.shape)
         C = left @ right
         place = (C.astype(bool).astype(np.int64) * pattern).tocsr()
@@ -234,6 +234,21 @@ def _masked(R, S, M, dtype, threads):
     _core.masked_matmul(*_buffers(R, dtype), *_buffers(S, dtype), M.shape, M.indptr, M.indices, out,
                         _threads.resolve(threads, _work(R, S)))
     return _stored(out, dtype)
+
+
+def _by_entries(M):
+    """M as CSR or CSC, and the order that puts M.data beside its entries (None: it stands there).  COO keeps
+    duplicate coordinates apart: they have values of their own."""
+    if M.format in ("csr", "csc"):
+        return M, None
+    if M.format != "coo":
+        return M.tocsr(), None
+    row, col = M.coords
+    within(row, col, M.shape)
+    order = np.lexsort((col, row))
+    indptr = np.zeros(M.shape[0] + 1, np.int64)
+    np.cumsum(np.bincount(row, minlength=M.shape[0]), out=indptr[1:])
+    return _args.wrap(_args.container(M, "csr"), M.shape, indptr, col[order], M.data[order], canonical=False), order
 
 
 class MatmulPlan:
@@ -266,14 +281,14 @@ class MatmulPlan:
     def __init__(self, A, B, *, threads=None):
         _check_inner(A, B)
         self.shape = (A.shape[0], B.shape[1])
+        (A, self._A_order), (B, self._B_order) = _by_entries(A), _by_entries(B)
         R, S, self._column = _pair(A, B, threads)
         self._container = _args.container(A, "csc" if self._column else "csr")
         # The operand whose format was changed needs its values in another order.
-        self._order = None
-        if B.format in ("csr", "csc") and (B.format == "csc") != self._column:
-            numbered = _args.wrap(_args.container(B, B.format), B.shape, B.indptr, B.indices,
-                                  np.arange(B.indices.shape[0]), canonical=False)
-            self._order = numbered.asformat("csc" if self._column else "csr").data
+        if (B.format == "csc") != self._column:
+            Q = _args.rows(B, "B")
+            order = flipped(Q._replace(data=np.arange(Q.indices.shape[0])), threads, merge=False).data
+            self._B_order = order if self._B_order is None else self._B_order[order]
         # Sums of ones never cancel: the pattern of their product is the structure.
         ones = [X._replace(data=np.ones(X.indices.shape[0], np.float32)) for X in (R, S)]
         indptr, indices, _ = _product(*ones, B, np.dtype(np.float32), threads)
@@ -312,8 +327,8 @@ class MatmulPlan:
         for name, data, X in (("A", A_data, first), ("B", B_data, second)):
             if data.shape != X.indices.shape:
                 raise ValueError(f"{name}_data has shape {data.shape}; {name} has {X.indices.shape[0]} entries")
-        if self._order is not None:
-            B_data = B_data[self._order]
+        A_data, B_data = (data if order is None else data[order]
+                          for data, order in ((A_data, self._A_order), (B_data, self._B_order)))
         dtype = np.result_type(A_data, B_data)
         a, b = _args.native(A_data), _args.native(B_data)
         R, S = (self._R._replace(data=b), self._S._replace(data=a)) if self._column else (
@@ -357,7 +372,7 @@ def sddmm(P, X, Y, *, weights=False, threads=None):
     if X.shape[1] != Y.shape[1]:
         raise ValueError(f"X has {X.shape[1]} columns; Y has {Y.shape[1]}")
     fmt = "csc" if P.format == "csc" else "csr"
-    R = _pattern(P, fmt, "P")
+    R = _pattern(P, fmt, "P", threads)
     dtype = np.result_type(X, Y, R.data) if weights else np.result_type(X, Y)
     if not _args.has_kernel(dtype):
         row, col = np.repeat(np.arange(R.shape[0]), np.diff(R.indptr)), R.indices

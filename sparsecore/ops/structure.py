@@ -41,6 +41,12 @@ def is_canonical(R, threads=None):
     return _core.canonical(R.shape, R.indptr, R.indices, checked_bits(R), _work(threads, R))
 
 
+def checked(R, threads=None):
+    """The view itself, checked completely: for readers that trust their indices."""
+    _core.validate(R.shape, R.indptr, R.indices, checked_bits(R), _work(threads, R))
+    return R
+
+
 def _work(threads, R):
     return _threads.resolve(threads, R.indices.shape[0] + R.shape[0])
 
@@ -121,6 +127,12 @@ def copied(R, threads=None):
     return R if sound else summed(R, threads)
 
 
+def as_csr(A, name="A", threads=None):
+    """A as a canonical CSR: on its own buffers where it is one, never changed."""
+    R = _view(A, name)
+    return wrapped(A, narrow(flipped(R, threads) if R.transposed else canonical(R, threads), threads))
+
+
 def wrapped(like, R):
     """The scipy.sparse matrix of a canonical compressed view, in the family of `like`."""
     shape = R.shape[::-1] if R.transposed else R.shape
@@ -140,8 +152,7 @@ def validate(A, *, threads=None):
     Raises ValueError naming the first offending row and entry: indptr that falls or leaves 0..nnz, an index outside
     the matrix.  O(nnz), one read of indptr and indices.
     """
-    R = _args.rows(A)
-    _core.validate(R.shape, R.indptr, R.indices, checked_bits(R), _work(threads, R))
+    checked(_args.rows(A), threads)
 
 
 def transpose(A, *, threads=None):
@@ -233,7 +244,7 @@ def _coordinates(data, row, col, shape, threads):
         row, col = row.astype(np.int64, copy=False), col.astype(np.int64, copy=False)
     if n > 1 << 40:
         # Keys hold a column and some bits of a row: columns this wide are numbered first.
-        _within(row, col, (m, n))
+        within(row, col, (m, n))
         wide, col = np.unique(col, return_inverse=True)
         R = _coordinates(data, row, col, (m, max(1, len(wide))), threads)
         return R._replace(shape=(m, n), indices=wide[R.indices] if len(wide) else R.indices.astype(np.int64),
@@ -247,7 +258,7 @@ def _coordinates(data, row, col, shape, threads):
     out = large.empty(len(row), np.int64 if numbers else data.dtype)
     t = _threads.resolve(threads, 4 * len(row) + m)
     if not _core.from_coo((m, n), row, col, moved, indptr, indices, bits(out), t):
-        _within(row, col, (m, n))
+        within(row, col, (m, n))
     out = data[out] if numbers else out
     return merged(_args.Rows((m, n), indptr, indices, out, False), threads)
 
@@ -264,7 +275,7 @@ def _integers(a, name):
     return _args.native(a.astype(np.int64 if wide else np.int32, copy=False))
 
 
-def _within(row, col, shape):
+def within(row, col, shape):
     """Raises for the first coordinate outside the shape."""
     for a, size, name, what in ((row, shape[0], "row", "rows"), (col, shape[1], "col", "columns")):
         bad = np.flatnonzero((a < 0) | (a >= size))
