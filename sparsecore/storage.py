@@ -9,7 +9,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from . import _args, _core, _threads
-from .ops import large, products
+from .ops import large, products, structure
 
 __all__ = ["NM", "Bitmask"]
 
@@ -178,22 +178,12 @@ class Bitmask(_Storage):
     @classmethod
     def from_csr(cls, A, *, threads=None):
         """The stored entries, zeros among them, of a sparse matrix."""
-        A = _canonical(A)
+        A = structure.as_csr(A, threads=threads)
         R = _args.rows(A)
         words = np.zeros((A.shape[0], (A.shape[1] + 63) // 64), np.uint64)
         shape, data = _sound(R.data, A.shape)
         _core.storage_words(shape, R.indptr, R.indices, data, words, _threads.resolve(threads, data.shape[0]))
         return cls(shape, words, R.indptr.astype(np.int64), data.copy())
-
-
-def _canonical(A):
-    if not sp.issparse(A):
-        raise TypeError(f"A must be a scipy.sparse array or matrix, not {type(A).__name__}")
-    A = A.tocsr()
-    if not A.has_canonical_format:
-        A = A.copy()
-        A.sum_duplicates()
-    return A
 
 
 class NM(_Storage):
@@ -280,16 +270,17 @@ class NM(_Storage):
     @classmethod
     def from_csr(cls, A, *, keep, group, threads=None):
         """A sparse matrix with at most `keep` nonzeros in every group; zeros fill up groups that have fewer."""
-        A = _canonical(A)
+        A = structure.as_csr(A, threads=threads)
         parts, step = [], max(1, (1 << 20) // max(1, A.shape[1]))
         for r in range(0, max(1, A.shape[0]), step):
-            B = A[r : r + step]
-            W = np.zeros(B.shape, A.dtype)
-            W[np.repeat(np.arange(B.shape[0]), np.diff(B.indptr)), B.indices] = B.data
+            ends = A.indptr[r : r + step + 1]
+            part, counts = slice(ends[0], ends[-1]), np.diff(ends)
+            W = np.zeros((counts.size, A.shape[1]), A.dtype)
+            W[np.repeat(np.arange(counts.size), counts), A.indices[part]] = A.data[part]
             S = cls.from_dense(W, keep=keep, group=group, threads=threads)
             if np.count_nonzero(S.data) != np.count_nonzero(W):
                 raise ValueError(f"A has groups of {group} with more than {keep} nonzeros among rows {r} to "
-                                 f"{r + B.shape[0] - 1}")
+                                 f"{r + counts.size - 1}")
             parts.append(S)
         return cls(A.shape, keep, group, np.concatenate([p.positions for p in parts]),
                    np.concatenate([p.data for p in parts]))

@@ -11,7 +11,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from . import _args, _core, _threads
-from .ops import compact, large
+from .ops import compact, large, structure
 
 __all__ = ["apply_mask", "block_mask", "kth_magnitude", "nm_mask", "threshold", "topk", "topk_mask"]
 
@@ -57,25 +57,6 @@ def _row_major(a):
     return a.reshape(1, -1) if a.flags.c_contiguous else _plane(a)
 
 
-def _canonical(A, name):
-    """A sparse argument as CSR with sorted rows, no duplicates and sound indices; the input is never changed."""
-    if A.ndim != 2:
-        raise ValueError(f"{name} must have 2 dimensions; it has {A.ndim}")
-    if A.format not in ("csr", "csc"):
-        A = A.tocsr()
-    R = _args.rows(A, name)
-    data = R.data if _args.has_kernel(R.data.dtype) else np.empty(R.data.shape[0], np.float16)
-    _core.validate(R.shape, R.indptr, R.indices, data, _threads.resolve(None, R.indices.shape[0]))
-    A = A.tocsr()
-    if not A.data.shape[0] == A.indices.shape[0] == A.nnz:      # room beyond the last entry
-        A = A.copy()
-        A.prune()
-    if not A.has_canonical_format:
-        A = A.copy()
-        A.sum_duplicates()
-    return A
-
-
 def _raise_nan(a, name, A=None):
     """The error for the first NaN in row-major order (of a sparse A when a holds its values), if any."""
     flat = a if a.ndim == 2 else a.reshape(1, -1)
@@ -105,7 +86,7 @@ def _layers(W, name):
         if not all(hasattr(w, "__array__") or sp.issparse(w) for w in layers):
             layers, single = [np.asarray(W)], True     # a nested list of numbers is one array
     names = [name] if single else [f"{name}[{i}]" for i in range(len(layers))]
-    sparse = [_canonical(w, n) if sp.issparse(w) else None for w, n in zip(layers, names, strict=True)]
+    sparse = [structure.as_csr(w, n) if sp.issparse(w) else None for w, n in zip(layers, names, strict=True)]
     values = [_comparable(w if s is None else s.data, n) for w, s, n in zip(layers, sparse, names, strict=True)]
     kinds = {v.dtype for v in values}
     if len(kinds) > 1:      # exact: every narrower magnitude is a value of the wider type
@@ -347,7 +328,7 @@ def _mask_rows(plane, k, mask, v, threads):
 def _sparse_slice_mask(A, v, k, axis, threads):
     """k of every row or column of a canonical CSR; what is not stored counts as zero."""
     _no_nan([v], ["S"], [A], _threads.resolve(threads, v.size))
-    B = A if axis == 1 else A.T.tocsr()
+    B = A if axis == 1 else structure.transpose(A, threads=threads)
     order = B.data if axis == 0 else v
     order = _comparable(order, "S")
     masks = []
@@ -435,7 +416,7 @@ def threshold(W, tau, *, threads=None):
         tau is NaN; W has a NaN, with its place; W has not two dimensions.
     """
     if sp.issparse(W):
-        A = _canonical(W, "W")
+        A = structure.as_csr(W, "W")
         v = _comparable(A.data, "W")
         if not v.size:
             return _keep_entries(A, np.zeros(0, bool))
@@ -496,16 +477,16 @@ def apply_mask(W, mask, *, threads=None):
     if mask.shape != shape:
         raise ValueError(f"mask has shape {mask.shape}; W has shape {shape}")
     if sp.issparse(W):
-        A = _canonical(W, "W")
+        A = structure.as_csr(W, "W")
         rows = np.repeat(np.arange(shape[0], dtype=np.int64), np.diff(A.indptr))
         if sp.issparse(mask):
-            M = _canonical(mask, "mask")
+            M = structure.as_csr(mask, "mask")
             places = (np.repeat(np.arange(shape[0], dtype=np.int64), np.diff(M.indptr)) * shape[1] + M.indices)
             return _keep_entries(A, np.isin(rows * shape[1] + A.indices, places[M.data.astype(bool)]))
         return _keep_entries(A, mask[rows, A.indices].astype(bool))
     W = np.asarray(W)
     if sp.issparse(mask):
-        M = _canonical(mask, "mask")
+        M = structure.as_csr(mask, "mask")
         M = _keep_entries(M, M.data.astype(bool))
         rows = np.repeat(np.arange(shape[0], dtype=np.int64), np.diff(M.indptr))
         return _args.wrap(sp.csr_array, shape, M.indptr, M.indices, W[rows, M.indices])
@@ -543,7 +524,7 @@ def nm_mask(S, *, keep, group, axis=-1, threads=None):
         keep, group or axis out of range; a NaN, with its place.
     """
     if sp.issparse(S):
-        S = S.toarray()
+        S = structure.todense(S, threads=threads)
     v = _comparable(S, "S")
     group = _args.count(group, "group", 1, 2**62, "elements")
     keep = _args.count(keep, "keep", 0, group, f"group is {group}")
@@ -586,7 +567,7 @@ def block_mask(S, block, k, *, threads=None):
     bool ndarray of the shape of S.
     """
     if sp.issparse(S):
-        S = S.toarray()
+        S = structure.todense(S, threads=threads)
     v = _comparable(S, "S")
     if v.ndim != 2:
         raise ValueError(f"S must have 2 dimensions; it has {v.ndim}")

@@ -11,6 +11,7 @@ import scipy.sparse as sp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from oracles import THREADS, random_sparse
+from test_structure import dense, mess
 
 import sparsecore as sc
 
@@ -484,3 +485,17 @@ def test_half_precision_columns_are_taken_as_rows(rng):
     for A in (columns, sc.from_dense(np.ascontiguousarray(W.T)).T):
         assert sc.kth_magnitude(A, 20) == np.sort(np.abs(W), axis=None)[-20]
         assert (sc.topk_mask(A, 20).toarray() == stable(W, 20)).all()
+
+
+@pytest.mark.parametrize("fmt", ["csr", "csc"])
+@pytest.mark.parametrize("dtype", [d for d in TYPES if np.dtype(d).itemsize == 2])
+def test_half_precision_stays_where_rows_are_sorted_summed_or_turned(rng, fmt, dtype):
+    A = mess(rng, 23, 17, 120, fmt, dtype, np.int64)
+    D = dense(A)
+    for got in (sc.threshold(A, 2), sc.topk(A, 40), sc.topk(A, 3, axis=0), sc.apply_mask(A, D != 0)):
+        assert got.dtype == dtype and got.indices.dtype == got.indptr.dtype == np.int32
+    np.testing.assert_array_equal(dense(sc.threshold(A, 2)), np.where(magnitude(D) >= 2, D, 0))
+    np.testing.assert_array_equal(sc.nm_mask(A, keep=2, group=4), sc.nm_mask(D, keep=2, group=4))
+    np.testing.assert_array_equal(sc.block_mask(A, (2, 3), 5), sc.block_mask(D, (2, 3), 5))
+    np.testing.assert_array_equal(sc.Bitmask.from_csr(A).todense(), D)
+    np.testing.assert_array_equal(sc.NM.from_csr(A, keep=4, group=4).todense(), D)
