@@ -214,6 +214,16 @@ def further(G, g, H, h, m, n):
         "threshold": (lambda A: sc.threshold(A, 2.0), None),
         "topk": (lambda A: sc.topk(A, 2), None),
         "kth_magnitude": (lambda A: sc.kth_magnitude(A, 1), None),
+        "matmul whole vector": (lambda A: sc.matmul(A, np.arange(n)), lambda D: D @ np.arange(n)),
+        "dense matmul whole": (lambda A: sc.matmul(np.ones((4, m), int), A), lambda D: np.ones((4, m)) @ D),
+        "masked_matmul whole": (lambda A: sc.masked_matmul(A, H.astype(int), H[[0] * m]), None),
+        "nm_mask": (lambda A: sc.nm_mask(A, keep=1, group=2), None),
+        "block_mask": (lambda A: sc.block_mask(A, (2, 2), 1), None),
+        "Bitmask": (lambda A: sc.Bitmask.from_csr(A), None),
+        "truncated_svd": (lambda A: sc.truncated_svd(A, 1), None),
+        "truncated_svd lapack": (lambda A: sc.truncated_svd(A, 1, solver="lapack"), None),
+        "truncated_svd gram": (lambda A: sc.truncated_svd(A, 1, solver="gram"), None),
+        "truncated_svd transform": (lambda A: sc.truncated_svd(g, 1).transform(A), None),
     }
     return {name: pair for name, pair in table.items() if hasattr(sc, name.split()[0])}
 

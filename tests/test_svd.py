@@ -7,6 +7,7 @@ import pytest
 import scipy.sparse as sp
 import scipy.sparse.linalg as spl
 from oracles import sha
+from test_structure import mess
 
 import sparsecore as sc
 from sparsecore.svd import panels
@@ -407,3 +408,11 @@ def test_ritz_values_that_single_precision_fails_on_are_found_in_double(monkeypa
     result = sc.truncated_svd(A, 5, tol=1e-3, solver="lanczos")
     assert calls and result.solver == "lanczos"
     check(A, 5, result, 1e-3)
+
+
+def test_duplicates_are_summed_before_norms_are_taken(rng):
+    A = mess(rng, 30, 20, 300)
+    s = np.linalg.svd(A.toarray(), compute_uv=False)
+    share = np.cumsum(s**2) / np.sum(s**2)
+    assert np.isclose(sc.truncated_svd(A, 5).energy, share[4], rtol=1e-10)
+    assert len(sc.truncated_svd(A, energy=0.8).s) == np.searchsorted(share, 0.8) + 1

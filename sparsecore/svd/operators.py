@@ -7,7 +7,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from .. import _args, _core
-from ..ops.structure import transpose
+from ..ops.structure import canonical, flipped, narrow
 from .panels import SERIAL, empty, outer, pack, unpack, width
 
 # Values in a chunk of rows of a dense matrix, and entries in a block of rows of a matrix on disk.
@@ -124,21 +124,18 @@ def _single(a, factor):
 
 
 class Sparse(Operator):
-    """CSR or CSC; the other orientation is kept too where many passes are to come."""
+    """CSR or CSC; the other orientation is kept too where many passes are to come.
 
-    def __init__(self, A, dtype, threads, keep_transpose):
+    A block of rows (whole=False) is checked by each product and by nothing else."""
+
+    def __init__(self, A, dtype, threads, keep_transpose, whole=True):
         super().__init__(A.shape, dtype, threads)
-        if A.format not in ("csr", "csc"):
-            A = A.tocsr()
-        if A.dtype != dtype:
-            A = A.astype(dtype)
         R = _args.rows(A)
+        if whole:       # norms are sums over the stored values: duplicates are summed first
+            R = narrow(canonical(R, threads), threads)
+        R = R._replace(data=_args.real_or_complex(R.data, dtype))
         self.here, self.entries = R, R.data.shape[0]
-        other = None
-        if keep_transpose:
-            T = transpose(A, threads=threads)
-            turned = sp.csc_array if A.format == "csr" else sp.csr_array
-            other = _args.rows(turned((T.data, T.indices, T.indptr), shape=A.shape))
+        other = flipped(R, threads) if keep_transpose else None
         self.forward, self.back = (other, R) if R.transposed else (R, other)
         self.team = threads if R.data.shape[0] * self.width >= SERIAL else 1
 
@@ -287,7 +284,7 @@ class Blocks(Operator):
                 raise ValueError(f"a block of rows has shape {block.shape}; the matrix has {n} columns")
             if r + block.shape[0] > m:
                 raise ValueError(f"the blocks have more than the {m} rows of the matrix")
-            op = Sparse(block, self.dtype, self.threads, False) if sp.issparse(block) else Dense(
+            op = Sparse(block, self.dtype, self.threads, False, False) if sp.issparse(block) else Dense(
                 np.asarray(block), self.dtype, self.threads)
             yield r, op
             r += block.shape[0]

@@ -3,7 +3,9 @@
 from dataclasses import dataclass, field
 
 import numpy as np
+import scipy.sparse as sp
 
+from ..ops.products import matmul
 from . import panels
 from .operators import Operator
 
@@ -68,7 +70,7 @@ class SVDResult:
         """
         if len(X.shape) != 2 or X.shape[1] != self.Vt.shape[1]:
             raise ValueError(f"X has shape {X.shape}; the components have {self.Vt.shape[1]} columns")
-        Y = np.asarray(X @ self.Vt.conj().T)
+        Y = matmul(X, self.Vt.conj().T) if sp.issparse(X) else np.asarray(X @ self.Vt.conj().T)
         return Y if self._center is None else Y - self._center[None, :] @ self.Vt.conj().T
 
     def inverse_transform(self, Y):
