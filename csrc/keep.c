@@ -1,7 +1,8 @@
 /* Memory of large results.  Given back, a block is kept for the next result: the kernel clears fresh pages at 4 to 6
  * GB/s a core, in huge pages too, which was a third to a half of the time of writing a result.  Kept blocks are the
  * kernel's for the asking (MADV_FREE): it takes their pages when memory runs short, and a reuse before that costs
- * nothing. */
+ * nothing.  The first few megabytes are not: malloc would keep as much, and telling the kernel takes longer than a small
+ * product. */
 #define _GNU_SOURCE
 #include "mem.h"
 
@@ -16,6 +17,7 @@
 
 #define KEPT_BLOCKS 32
 #define KEPT_BYTES ((size_t)1 << 30)      /* at most, and no more than an eighth of the machine's memory */
+#define KEPT_PLAIN ((size_t)32 << 20)     /* of them without a word to the kernel */
 #define HEAD 64         /* before each block: its size */
 #define PAGE 4096
 
@@ -87,9 +89,11 @@ void sc_keep_free(void *p)
     if (stays) {
         while (kept.n && (kept.n == KEPT_BLOCKS || kept.bytes + b.bytes > limit)) out[n++] = take_out(0);
 #if defined(__linux__) && defined(MADV_FREE)
-        uintptr_t from = ((uintptr_t)p + PAGE - 1) & ~(uintptr_t)(PAGE - 1);
-        uintptr_t to = ((uintptr_t)p + b.bytes) & ~(uintptr_t)(PAGE - 1);
-        madvise((void *)from, to - from, MADV_FREE);
+        if (kept.bytes + b.bytes > KEPT_PLAIN) {
+            uintptr_t from = ((uintptr_t)p + PAGE - 1) & ~(uintptr_t)(PAGE - 1);
+            uintptr_t to = ((uintptr_t)p + b.bytes) & ~(uintptr_t)(PAGE - 1);
+            madvise((void *)from, to - from, MADV_FREE);
+        }
 #endif
         kept.block[kept.n++] = b;
         kept.bytes += b.bytes;

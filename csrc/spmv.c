@@ -96,7 +96,7 @@ int sc_spmv_t(const sc_csr *A, const void *x, void *y, int threads)
     job.outputs = SC_MAX(1, SC_MIN(private_outputs(A, job.acc), A->rows));
     if (job.outputs > 1) job.parts = SC_MAX(job.parts, SC_MIN(A->rows, 8 * job.outputs));
     job.step = SC_MAX(1, PANELS_PER_POLL / job.outputs);
-    if (job.outputs > 1 && !(job.more = sc_alloc((job.outputs - 1) * A->cols, job.acc))) return SC_NO_MEMORY;
+    if (job.outputs > 1 && !(job.more = sc_borrow((job.outputs - 1) * A->cols, job.acc))) return SC_NO_MEMORY;
     for (; job.first * job.outputs < job.parts && job.status == SC_OK; job.first += job.step) {
         if (job.first > 0 && sc_poll() != SC_OK) job.status = SC_INTERRUPTED;
         else sc_team(job.outputs, 1, threads, scatter, &job);
@@ -104,7 +104,7 @@ int sc_spmv_t(const sc_csr *A, const void *x, void *y, int threads)
     if (job.outputs > 1) {
         int64_t blocks = (A->cols + SUM_BLOCK - 1) / SUM_BLOCK;
         if (job.status == SC_OK) sc_team(blocks, blocks / (8 * threads) + 1, threads, add_block, &job);
-        sc_free(job.more);
+        sc_return(job.more);
     }
     return job.status;
 }

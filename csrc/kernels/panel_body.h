@@ -30,6 +30,7 @@ SC_INLINE int FN(gather)(const sc_csr *A, int64_t r0, int64_t r1, const ACC *X, 
     const VAL *val = A->data;
     const int64_t top = A->nnz - 1;
     const uint64_t cols = (uint64_t)A->cols;
+    const int straddles = (((uintptr_t)X | (uintptr_t)ldx * sizeof(ACC)) & 63) != 0;
     const int stream = SC_LEVEL < 512 && A->nnz * (int64_t)(sizeof(VAL) + sizeof(IDX)) > SC_STREAM_FROM;
     for (int64_t r = r0; r < r1; r++) {
         int64_t p = ptr[r], end = ptr[r + 1];
@@ -49,8 +50,8 @@ SC_INLINE int FN(gather)(const sc_csr *A, int64_t r0, int64_t r1, const ACC *X, 
 #pragma GCC unroll 4
             for (int u = 0; u < U; u++) {
                 if (ahead)
-                    for (int64_t b = 0; b < T * SC_LANE_BYTES; b += 64)
-                        prefetch_far(X, COL(SC_MIN(p + u + ahead, top)) * (uint64_t)ldx * sizeof(ACC) + b);
+                    prefetch_row(X, COL(SC_MIN(p + u + ahead, top)) * (uint64_t)ldx * sizeof(ACC), T * SC_LANE_BYTES,
+                                 straddles);
                 if (COL(p + u) >= cols) return SC_BAD_INDEX;
                 const ACC *x = X + (int64_t)COL(p + u) * ldx;
                 ACC a = LOAD(val[p + u]);
@@ -61,8 +62,8 @@ SC_INLINE int FN(gather)(const sc_csr *A, int64_t r0, int64_t r1, const ACC *X, 
         }
         for (; U > 1 && p < end; p++) {
             if (ahead)
-                for (int64_t b = 0; b < T * SC_LANE_BYTES; b += 64)
-                    prefetch_far(X, COL(SC_MIN(p + ahead, top)) * (uint64_t)ldx * sizeof(ACC) + b);
+                prefetch_row(X, COL(SC_MIN(p + ahead, top)) * (uint64_t)ldx * sizeof(ACC), T * SC_LANE_BYTES,
+                             straddles);
             if (COL(p) >= cols) return SC_BAD_INDEX;
             const ACC *x = X + (int64_t)COL(p) * ldx;
             ACC a = LOAD(val[p]);
@@ -152,14 +153,15 @@ SC_INLINE int FN(scatter)(const sc_csr *A, int64_t r0, int64_t r1, const ACC *X,
     const VAL *val = A->data;
     const int64_t top = A->nnz - 1;
     const uint64_t cols = (uint64_t)A->cols;
+    const int straddles = (((uintptr_t)C | (uintptr_t)ldc * sizeof(ACC)) & 63) != 0;
     for (int64_t r = r0; r < r1; r++) {
         LANES x[8];
 #pragma GCC unroll 8
         for (int t = 0; t < T; t++) x[t] = LOADV(X + r * ldx + t * WIDTH);
         for (int64_t p = ptr[r]; p < ptr[r + 1]; p++) {
             if (ahead)
-                for (int64_t b = 0; b < T * SC_LANE_BYTES; b += 64)
-                    prefetch_far(C, COL(SC_MIN(p + ahead, top)) * (uint64_t)ldc * sizeof(ACC) + b);
+                prefetch_row(C, COL(SC_MIN(p + ahead, top)) * (uint64_t)ldc * sizeof(ACC), T * SC_LANE_BYTES,
+                             straddles);
             if (COL(p) >= cols) return SC_BAD_INDEX;
             ACC *c = C + (int64_t)COL(p) * ldc;
             ACC a = LOAD(val[p]);
