@@ -7,8 +7,12 @@ OMP_NUM_THREADS, threadpoolctl and an enclosing parallel region are obeyed.
 
 import contextlib
 import contextvars
+import functools
 import math
 import os
+import threading
+
+from threadpoolctl import ThreadpoolController
 
 from . import _core
 
@@ -105,6 +109,63 @@ def threads(n):
         yield
     finally:
         _request.reset(token)
+
+
+@functools.cache
+def _blas():
+    """The BLAS libraries under NumPy and SciPy whose number of threads belongs to a thread, and to the process.  To
+    look for them takes 4 ms, as much as a small problem."""
+    found = ThreadpoolController().select(user_api="blas").lib_controllers
+    own = [lib for lib in found if lib.internal_api == "openblas" and lib.threading_layer == "openmp"]
+    return own, [lib for lib in found if lib not in own]
+
+
+class _Inside:
+    """How many calls are in `one_blas_thread`, and what the first of them found."""
+
+    lock, calls, found = threading.Lock(), 0, ()
+
+
+def _set_blas(libraries, counts):
+    for lib, n in zip(libraries, counts, strict=True):
+        # threadpoolctl 3.8 lets one thread set OpenBLAS and others do nothing, in silence, until that one lets go.
+        let_go = getattr(lib, "clear_controlling_thread", lambda force: None)
+        let_go(force=True)
+        lib.set_num_threads(n)
+        let_go(force=True)
+
+
+@contextlib.contextmanager
+def one_blas_thread():
+    """BLAS on one thread at a time, so that chunks and small matrices have the same bits on any number of ours.
+
+    Where that number belongs to the process, of calls that overlap the first sets it and the last puts it back: else
+    one ends another's limit, and the other restores it for good.
+    """
+    own, shared = _blas()
+    before = [lib.get_num_threads() for lib in own]
+    with _Inside.lock:
+        if not _Inside.calls:
+            _Inside.found = [lib.get_num_threads() for lib in shared]
+            _set_blas(shared, [1] * len(shared))
+        _Inside.calls += 1
+    try:
+        _set_blas(own, [1] * len(own))
+        yield
+    finally:
+        _set_blas(own, before)
+        with _Inside.lock:
+            _Inside.calls -= 1
+            if not _Inside.calls:
+                _set_blas(shared, _Inside.found)
+
+
+def _after_fork():
+    _Inside.lock = threading.Lock()     # another thread may have held it
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
 
 
 def explain():

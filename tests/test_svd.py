@@ -1,6 +1,7 @@
 """Truncated SVD: every result is held against dense LAPACK and against its own certificate."""
 
 import importlib
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ import scipy.sparse as sp
 import scipy.sparse.linalg as spl
 from oracles import sha
 from test_structure import mess
+from threadpoolctl import threadpool_info, threadpool_limits
 
 import sparsecore as sc
 from sparsecore.svd import panels
@@ -416,3 +418,17 @@ def test_duplicates_are_summed_before_norms_are_taken(rng):
     share = np.cumsum(s**2) / np.sum(s**2)
     assert np.isclose(sc.truncated_svd(A, 5).energy, share[4], rtol=1e-10)
     assert len(sc.truncated_svd(A, energy=0.8).s) == np.searchsorted(share, 0.8) + 1
+
+
+def test_calls_at_once_have_the_same_bits_and_leave_blas_as_it_was(rng):
+    A = rng.standard_normal((300, 200))
+
+    def digest(i):
+        r = sc.truncated_svd(A, 5, solver=("lapack", "lanczos", "gram")[i % 3])
+        return sha(r.U, r.s, r.Vt)
+
+    with threadpool_limits(2, user_api="blas"):
+        alone = [digest(i) for i in range(3)]
+        with ThreadPoolExecutor(8) as pool:
+            assert list(pool.map(digest, range(24))) == alone * 8
+        assert {lib["num_threads"] for lib in threadpool_info() if lib["user_api"] == "blas"} == {2}

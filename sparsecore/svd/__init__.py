@@ -5,10 +5,7 @@ is dear; the Gram matrix and dense LAPACK where A has a small side (direct.py). 
 residuals are recomputed from the vectors that are returned.
 """
 
-import functools
-
 import numpy as np
-from threadpoolctl import ThreadpoolController
 
 from .. import _args, _threads
 from ..ops import large
@@ -103,18 +100,12 @@ def truncated_svd(A, k=None, *, tol=1e-3, solver="auto", which="LM", center=None
         raise ValueError(f"energy is {energy}; it must be within (0, 1]")
     threads = _threads.resolve(threads)
     # One thread of BLAS at a time: chunks and small matrices give the same bits however many threads there are.
-    with _blas().limit(limits=1):
+    with _threads.one_blas_thread():
         problem = _Problem(A, left, right, center, threads, solver, seed)
         if energy is not None:
             return problem.by_energy(energy, tol, which, v0, max_passes, callback)
         k = _args.count(k, "k", 1, min(problem.op.shape), f"A is {problem.op.shape[0]} x {problem.op.shape[1]}")
         return problem.solve(k, tol, which, v0, max_passes, callback)
-
-
-@functools.cache
-def _blas():
-    """The BLAS libraries under NumPy and SciPy; to look for them takes 4 ms, as much as a small problem."""
-    return ThreadpoolController().select(user_api="blas")
 
 
 class _Problem:
