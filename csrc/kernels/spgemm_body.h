@@ -488,22 +488,25 @@ static void SC_PASTE(masked, VNAME)(const sc_csr *A, const sc_csr *B, const sc_c
     const VAL *Av = A->data, *Bv = B->data;
     VAL *acc = acc_, *out = out_;
     const int64_t last = A->nnz - 1;
+    enum { STEP = 16 };     /* entries between two looks ahead (of a whole line) */
     for (int64_t r = r0; r < r1; r++) {
         if (Mp[r] == Mp[r + 1]) continue;
         for (int64_t p = Mp[r]; p < Mp[r + 1]; p++) acc[Mc[p]] = 0;
         for (int64_t p = Ap[r]; p < Ap[r + 1]; p++) {
             VAL a = Av[p];
             int64_t q = Bp[Ac[p]], end = Bp[Ac[p] + 1], next = Bp[Ac[SC_MIN(p + 1, last)]];
-            for (; (flags & SC_CANONICAL) && q + 4 <= end; q += 4, next += 4) {
-                __builtin_prefetch(Bc + next);
-                __builtin_prefetch(Bv + next);
-                int64_t j = Bc[q], k = Bc[q + 1], l = Bc[q + 2], m = Bc[q + 3];
-                VAL vj = acc[j] + a * Bv[q], vk = acc[k] + a * Bv[q + 1], vl = acc[l] + a * Bv[q + 2],
-                    vm = acc[m] + a * Bv[q + 3];
-                acc[j] = vj;
-                acc[k] = vk;
-                acc[l] = vl;
-                acc[m] = vm;
+            for (; (flags & SC_CANONICAL) && q + STEP <= end; q += STEP, next += STEP) {
+                for (int64_t k = 0; k < STEP; k += 16) __builtin_prefetch(Bc + next + k);
+                for (int64_t k = 0; k < STEP; k += 64 / (int64_t)sizeof(VAL)) __builtin_prefetch(Bv + next + k);
+                /* columns of a canonical row differ: four sums are read before the first is written */
+                for (int64_t k = q; k < q + STEP; k += 4) {
+                    VAL s0 = acc[Bc[k]] + a * Bv[k], s1 = acc[Bc[k + 1]] + a * Bv[k + 1],
+                        s2 = acc[Bc[k + 2]] + a * Bv[k + 2], s3 = acc[Bc[k + 3]] + a * Bv[k + 3];
+                    acc[Bc[k]] = s0;
+                    acc[Bc[k + 1]] = s1;
+                    acc[Bc[k + 2]] = s2;
+                    acc[Bc[k + 3]] = s3;
+                }
             }
             for (; q < end; q++) acc[Bc[q]] += a * Bv[q];
         }

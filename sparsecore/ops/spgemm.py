@@ -230,7 +230,7 @@ def _masked(R, S, M, dtype, threads):
         out = np.zeros(M.indices.size, dtype)
         out[place.data - 1] = C.data
         return out
-    out = np.empty(M.indices.shape[0], _compute_type(dtype))
+    out = large.empty(M.indices.shape[0], _compute_type(dtype))
     _core.masked_matmul(*_buffers(R, dtype), *_buffers(S, dtype), M.shape, M.indptr, M.indices, out,
                         _threads.resolve(threads, _work(R, S)))
     return _stored(out, dtype)
