@@ -14,7 +14,7 @@
 #define BUFFERS 16                    /* results that a thread keeps at most: what it computes in a time slice */
 #define SCRATCH ((int64_t)8 << 20)    /* bytes for them, if results are not large themselves */
 #define PAGE ((size_t)2 << 20)
-#define STREAM ((size_t)16 << 20)     /* bytes of an array from which on its lines will not stay in cache anyway */
+#define STREAM ((size_t)16 << 20)     /* bytes of a result from which on its lines will not stay in cache anyway */
 
 int sc_sequence_open(struct sc_sequence *S, int64_t parts, int64_t room)
 {
@@ -61,7 +61,7 @@ static void put(const struct sc_sequence *S, void *to, const void *from, int64_t
     size_t begin = (size_t)at * size, end = begin + (size_t)n * size, ahead = (end / PAGE + 1) * PAGE;
     if (end / PAGE > begin / PAGE && ahead < (size_t)S->limit * size)
         __atomic_fetch_or((char *)to + ahead, 0, __ATOMIC_RELAXED);      /* another thread may have written there */
-    if ((size_t)S->limit * size > STREAM) stream((char *)to + begin, from, end - begin);
+    if ((size_t)S->limit * (S->index + S->value) > STREAM) stream((char *)to + begin, from, end - begin);
     else memcpy((char *)to + begin, from, end - begin);
 }
 
