@@ -274,6 +274,42 @@ def test_results_of_many_parts_are_packed_in_order(rng):
                 np.testing.assert_array_equal(getattr(got, part), getattr(want, part))
 
 
+@pytest.mark.parametrize("dtype", [*FLOATS, np.float16])
+@pytest.mark.parametrize("fault", [None, "unsorted", "duplicate"])
+@pytest.mark.parametrize("shape", [(200, 40), (40, 300), (10, 9000), (60, 100_000)], ids=str)
+def test_short_and_dense_rows_are_merged_as_any_others(rng, shape, dtype, fault):
+    """Up to 16 entries a row go by rank, dense rows column by column: with shared columns, zeros of either sign, values
+    that cancel, factors, one row out of order, and rows at the very end of both matrices."""
+    m, n = shape
+    lengths = rng.integers(0, 18, m) if m != 10 else rng.integers(n // 8, n, m)
+    if m == 40:
+        lengths = rng.integers(20, n, m)
+    span = n if m != 60 else 30         # columns of short rows often shared
+    parts = []
+    for _ in range(2):
+        columns = [np.sort(rng.choice(span, min(z, span), replace=False)) * (n // span) for z in lengths]
+        indptr = np.cumsum([0, *map(len, columns)])
+        rare = 2.5 if np.dtype(dtype).kind == "c" else np.inf
+        data = rng.choice([-1.5, -0.0, 0.0, 1.0, 1.5, rare], int(indptr[-1]), p=[0.3, 0.1, 0.1, 0.15, 0.3, 0.05])
+        X = sp.csr_array((data.astype(dtype), np.concatenate(columns).astype(np.int32), indptr.astype(np.int32)),
+                         shape=shape)
+        if fault:
+            r = int(np.flatnonzero(np.diff(X.indptr) > 2)[-1])
+            p = X.indptr[r]
+            X.indices[p:p + 2] = X.indices[p:p + 2][::-1] if fault == "unsorted" else X.indices[p]
+        parts.append(X)
+    A, B = parts
+    with np.errstate(invalid="ignore"):
+        X, Y = (dense(M).astype(np.promote_types(dtype, np.float32)) for M in (A, B))
+        for alpha, beta in ((1, 1), (1, -1), (2.5, 0.5)):
+            want = (alpha * X + beta * Y).astype(dtype)
+            for t in (1, 2, 3):
+                got = sc.add(A, B, alpha=alpha, beta=beta, threads=t)
+                assert_canonical(got, "csr", A)
+                np.testing.assert_array_equal(dense(got), want)
+                assert np.all(np.asarray(got.data) != 0)
+
+
 @pytest.mark.parametrize("fault", ["unsorted", "duplicate", "beyond", "negative"])
 @pytest.mark.parametrize("where", ["A", "B", "both"])
 def test_a_sum_finds_by_its_result_what_is_wrong_with_its_terms(rng, fault, where):

@@ -1,6 +1,8 @@
 /* Sums and products by elements, and scaling: instances for every value and index type. */
 #include "wide.h"
 
+#include "lanes.h"
+
 #define SC_EACH "each_index.h"
 #define SC_BODY "elementwise_body.h"
 #include "each_value.h"

@@ -216,19 +216,192 @@ SC_INLINE ACC FN(if_taken)(ACC x, int taken)
 #endif
 }
 
+/* Do n columns rise strictly, within 0..cols? */
+SC_INLINE int FN(rises)(const IDX *col, int64_t n, int64_t cols)
+{
+    IDX falls = 0;
+    for (int64_t k = 0; k + 1 < n; k++) falls |= col[k + 1] <= col[k];
+    return n == 0 || (!falls && col[0] >= 0 && col[n - 1] < cols);
+}
+
+/* alpha A + beta B of two rows, of at most 16 entries each: an entry's place is its rank, which comparing every column
+ * with all of the other row's tells (2.3 against 4.4 ns an entry of the result, and no more where both rows have a
+ * column; AVX2).  Both arrays go on for 17 entries.  Returns the length, or 0 if a row's columns do not rise. */
+#define SHORT 16
+#define BY_RANK (SC_LEVEL >= 2)
+#if BY_RANK
+static SC_APART int64_t FN(merge_short)(const int32_t *ca, const VAL *va, int64_t n, const int32_t *cb, const VAL *vb,
+                                  int64_t m, ACC alpha, ACC beta, const int op, int32_t *col, VAL *val)
+{
+    const __m256i low = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7), high = _mm256_add_epi32(low, _mm256_set1_epi32(8));
+    const __m256i none = _mm256_set1_epi32(INT32_MAX), one = _mm256_set1_epi32(1), all_a = _mm256_set1_epi32((int)n),
+                  all_b = _mm256_set1_epi32((int)m);
+#define COLUMNS(p) _mm256_loadu_si256((const __m256i *)(p))
+#define RISE(c, k, all) _mm256_or_si256(_mm256_cmpgt_epi32(COLUMNS(c + 1), COLUMNS(c)), \
+                                        _mm256_cmpgt_epi32(_mm256_add_epi32(k, one), _mm256_sub_epi32(all, one)))
+    __m256i rise = _mm256_and_si256(_mm256_and_si256(RISE(ca, low, all_a), RISE(ca + 8, high, all_a)),
+                                    _mm256_and_si256(RISE(cb, low, all_b), RISE(cb + 8, high, all_b)));
+    if (_mm256_movemask_epi8(rise) != -1) return 0;
+    __m256i a0 = _mm256_blendv_epi8(none, COLUMNS(ca), _mm256_cmpgt_epi32(all_a, low)),
+            a1 = _mm256_blendv_epi8(none, COLUMNS(ca + 8), _mm256_cmpgt_epi32(all_a, high)),
+            b0 = _mm256_blendv_epi8(none, COLUMNS(cb), _mm256_cmpgt_epi32(all_b, low)),
+            b1 = _mm256_blendv_epi8(none, COLUMNS(cb + 8), _mm256_cmpgt_epi32(all_b, high));
+#undef COLUMNS
+#undef RISE
+    __m256i place_a0 = low, place_a1 = high, place_b0 = low, place_b1 = high, same0 = _mm256_setzero_si256(),
+            same1 = same0;
+    for (int64_t j = 0; j < m; j++) {
+        __m256i b = _mm256_set1_epi32(cb[j]);
+        place_a0 = _mm256_sub_epi32(place_a0, _mm256_cmpgt_epi32(a0, b));
+        place_a1 = _mm256_sub_epi32(place_a1, _mm256_cmpgt_epi32(a1, b));
+        same0 = _mm256_or_si256(same0, _mm256_cmpeq_epi32(a0, b));
+        same1 = _mm256_or_si256(same1, _mm256_cmpeq_epi32(a1, b));
+    }
+    for (int64_t i = 0; i < n; i++) {
+        __m256i a = _mm256_set1_epi32(ca[i]);
+        place_b0 = _mm256_sub_epi32(place_b0, _mm256_cmpgt_epi32(b0, a));
+        place_b1 = _mm256_sub_epi32(place_b1, _mm256_cmpgt_epi32(b1, a));
+    }
+    int32_t place_a[16], place_b[16];
+    _mm256_storeu_si256((__m256i *)place_a, place_a0);
+    _mm256_storeu_si256((__m256i *)(place_a + 8), place_a1);
+    _mm256_storeu_si256((__m256i *)place_b, place_b0);
+    _mm256_storeu_si256((__m256i *)(place_b + 8), place_b1);
+    unsigned same = (unsigned)_mm256_movemask_ps(_mm256_castsi256_ps(same0)) |
+                    (unsigned)_mm256_movemask_ps(_mm256_castsi256_ps(same1)) << 8;
+    int64_t shared = 0;
+    /* Behind a column of both, places are one too high. */
+    for (int64_t j = 0; j < m; j++) {
+        int64_t p = place_b[j];
+        if (same) p -= __builtin_popcount(same & ((1u << (p - j)) - 1));
+        col[p] = cb[j];
+        val[p] = op == PLAIN ? vb[j] : STORE(FN(times)(beta, LOAD(vb[j])));
+    }
+    if (!same)
+        for (int64_t i = 0; i < n; i++) {
+            int64_t p = place_a[i];
+            col[p] = ca[i];
+            val[p] = op == PLAIN ? va[i] : STORE(FN(times)(alpha, LOAD(va[i])));
+        }
+    else
+        for (int64_t i = 0; i < n; i++) {
+            int64_t p = place_a[i], twice = same >> i & 1;
+            ACC x = LOAD(va[i]), y = LOAD(vb[p - i]);
+            if (op != PLAIN) {
+                x = FN(times)(alpha, x);
+                y = FN(times)(beta, y);
+            }
+            col[p - shared] = ca[i];
+            val[p - shared] = STORE(x + FN(if_taken)(y, (int)twice));
+            shared += twice;
+        }
+    return n + m - shared;
+}
+#endif
+
+/* Sums of so many columns lie in the first cache. */
+#define TILE ((1 << 14) / (int)sizeof(ACC))
+/* Columns for an entry up to which rows are summed column by column: 8 columns cost as much as an entry or two of a
+ * merge (f32 and f64). */
+#define SPREAD (VBITS == 32 ? 8 : 4)
+#define BY_TILE (BY_VECTOR && SC_LEVEL >= 2)
+#if BY_TILE
+/* Takes the sums other than zero out of n columns from `base` on, and leaves zeros. */
+SC_INLINE int64_t FN(take_sums)(ACC *sums, int64_t n, int64_t base, int32_t *col, VAL *val)
+{
+    const lanes none = no_lanes(), step = all_k32(NLANES_k32);
+    lanes c = plus_k32(all_k32((uint64_t)base), numbers_k32());
+    int64_t w = 0;
+    for (int64_t k = 0; k < n; k += NLANES_k32, c = plus_k32(c, step)) {
+#if VBITS == 32
+        lanes v = load_k32((const uint32_t *)(sums + k));
+        unsigned m = ~same_k32(v, none) & ((1u << NLANES_k32) - 1);
+        store_k32((uint32_t *)(sums + k), none);
+        store_k32((uint32_t *)(col + w), squeeze_k32(m, c));
+        store_k32((uint32_t *)(val + w), squeeze_k32(m, v));
+        w += __builtin_popcount(m);
+#else
+        lanes v = load_k64((const uint64_t *)(sums + k)), u = load_k64((const uint64_t *)(sums + k + NLANES_k64));
+        unsigned m = ~same_k64(v, none) & ((1u << NLANES_k64) - 1), l = ~same_k64(u, none) & ((1u << NLANES_k64) - 1);
+        store_k64((uint64_t *)(sums + k), none);
+        store_k64((uint64_t *)(sums + k + NLANES_k64), none);
+        store_k32((uint32_t *)(col + w), squeeze_k32(m | l << NLANES_k64, c));
+        store_k64((uint64_t *)(val + w), squeeze_k64(m, v));
+        w += __builtin_popcount(m);
+        store_k64((uint64_t *)(val + w), squeeze_k64(l, u));
+        w += __builtin_popcount(l);
+#endif
+    }
+    return w;
+}
+
+/* The first of entries k..end with column c or higher. */
+SC_INLINE int64_t FN(first_from)(const int32_t *col, int64_t k, int64_t end, int64_t c)
+{
+    if (k == end || col[end - 1] < c) return end;
+    while (k < end) {
+        int64_t mid = k + (end - k) / 2;
+        if (col[mid] < c) k = mid + 1; else end = mid;
+    }
+    return k;
+}
+
+/* alpha A + beta B of two dense rows: their values are added where their columns are, a tile of columns after the
+ * other (pruned90: 2.6 against 4.2 ns an entry of the result; AVX2).  Columns rise; there are zeros in `sums`. */
+static SC_APART int64_t FN(merge_dense)(const int32_t *ca, const VAL *va, int64_t n, const int32_t *cb, const VAL *vb,
+                                  int64_t m, ACC alpha, ACC beta, const int op, ACC *sums, int32_t *col, VAL *val)
+{
+    int64_t i = 0, j = 0, w = 0, end = SC_MAX(ca[n - 1], cb[m - 1]) + (int64_t)1;
+    for (int64_t base = SC_MIN(ca[0], cb[0]); base < end; base += TILE) {
+        int64_t next = SC_MIN(base + TILE, end), ie = FN(first_from)(ca, i, n, next), je = FN(first_from)(cb, j, m, next);
+        ACC *at = sums - base;
+        for (; i < ie; i++) at[ca[i]] = (op == PLAIN ? va[i] : FN(times)(alpha, va[i])) + 0;    /* + 0: no sum is -0 */
+        for (; j < je; j++) at[cb[j]] += op == PLAIN ? vb[j] : FN(times)(beta, vb[j]);
+        w += FN(take_sums)(sums, next - base, base, col + w, val + w);
+    }
+    return w;
+}
+#endif
+
+/* What merging needs beside the rows. */
+struct FN(merging) {
+    ACC alpha, beta;
+#if BY_TILE
+    int cleared;
+    ACC sums[TILE + 16];
+#endif
+};
+
 /* alpha A + beta B of two rows i..ie and j..je, zeros included; returns its length. */
-SC_INLINE int64_t FN(merge)(const sc_csr *A, int64_t i, int64_t ie, const sc_csr *B, int64_t j, int64_t je, ACC alpha,
-                            ACC beta, const int op, IDX *col, VAL *val)
+SC_INLINE int64_t FN(merge)(const sc_csr *A, int64_t i, int64_t ie, const sc_csr *B, int64_t j, int64_t je,
+                            struct FN(merging) *s, const int op, IDX *col, VAL *val)
 {
     const IDX *ca = A->indices, *cb = B->indices;
     const VAL *va = A->data, *vb = B->data;
+    const ACC alpha = s->alpha, beta = s->beta;
     int one_a = op == PLAIN || alpha == 1, one_b = op == PLAIN || beta == 1;
-    int64_t w = 0;
-    if (i < ie && j < je && cb[je - 1] < ca[i]) {
-        FN(copy)(cb + j, vb + j, je - j, beta, one_b, col, val);
-        w = je - j;
+    int64_t w = 0, n = ie - i, m = je - j;
+    if (n > 0 && m > 0 && cb[je - 1] < ca[i]) {
+        FN(copy)(cb + j, vb + j, m, beta, one_b, col, val);
+        w = m;
         j = je;
-    } else if (i < ie && j < je && ca[ie - 1] >= cb[j]) {
+    } else if (n > 0 && m > 0 && ca[ie - 1] >= cb[j]) {
+#if BY_RANK
+        if (sizeof(IDX) == 4 && n <= SHORT && m <= SHORT && n + m >= 6 && i + SHORT < A->nnz && j + SHORT < B->nnz) {
+            w = FN(merge_short)((const int32_t *)ca + i, va + i, n, (const int32_t *)cb + j, vb + j, m, alpha, beta, op,
+                                (int32_t *)col, val);
+            if (w) return w;
+        }
+#endif
+#if BY_TILE
+        if (sizeof(IDX) == 4 && n + m > 64 && SC_MAX(ca[ie - 1], cb[je - 1]) - SC_MIN(ca[i], cb[j]) < SPREAD * (n + m) &&
+            FN(rises)(ca + i, n, A->cols) && FN(rises)(cb + j, m, A->cols)) {
+            if (!s->cleared) memset(s->sums, 0, sizeof s->sums);
+            s->cleared = 1;
+            return FN(merge_dense)((const int32_t *)ca + i, va + i, n, (const int32_t *)cb + j, vb + j, m, alpha, beta,
+                                   op, s->sums, (int32_t *)col, val);
+        }
+#endif
         while (i < ie && j < je) {
             UIDX a = (UIDX)ca[i], b = (UIDX)cb[j];
             int from_a = a <= b, from_b = b <= a;
@@ -250,7 +423,13 @@ SC_INLINE int64_t FN(add_rows)(const sc_csr *A, const sc_csr *B, ACC alpha, ACC 
                                int64_t r1, PTR *length, IDX *col, VAL *val, int *zero)
 {
     const PTR *pa = A->indptr, *pb = B->indptr;
+    struct FN(merging) s;
     int64_t w = 0, level = r0, head;
+    s.alpha = alpha;
+    s.beta = beta;
+#if BY_TILE
+    s.cleared = 0;
+#endif
     for (int64_t r = r0, next; r < r1; r = next) {
         next = FN(alike)(A, B, r, r1, alpha, beta, op, length + r - r0, col + w, val + w, &level, &head, zero);
         w += pa[next] - pa[r];
@@ -258,7 +437,7 @@ SC_INLINE int64_t FN(add_rows)(const sc_csr *A, const sc_csr *B, ACC alpha, ACC 
         FN(ask)(A, pa[next] + AHEAD, pa[next + 1] - pa[next]);
         FN(ask)(B, pb[next] + AHEAD, pb[next + 1] - pb[next]);
         w += head;
-        int64_t n = FN(merge)(A, pa[next] + head, pa[next + 1], B, pb[next] + head, pb[next + 1], alpha, beta, op,
+        int64_t n = FN(merge)(A, pa[next] + head, pa[next + 1], B, pb[next] + head, pb[next + 1], &s, op,
                               col + w, val + w);
         *zero |= FN(any_zero)(val + w, n);
         length[next - r0] = (PTR)(head + n);
@@ -281,14 +460,6 @@ static int64_t FN(add)(const sc_csr *A, const sc_csr *B, const void *alpha_, con
                                         : FN(add_rows)(A, B, alpha, beta, WEIGHED, r0, r1, length, col, val, &zero);
     if (!FN(sound)(length, r1 - r0, col, n, A->cols)) return -1;
     return zero ? FN(squeeze)(length, r1 - r0, col, val) : n;
-}
-
-/* Do n columns rise strictly, within 0..cols? */
-SC_INLINE int FN(rises)(const IDX *col, int64_t n, int64_t cols)
-{
-    IDX falls = 0;
-    for (int64_t k = 0; k + 1 < n; k++) falls |= col[k + 1] <= col[k];
-    return n == 0 || (!falls && col[0] >= 0 && col[n - 1] < cols);
 }
 
 /* Are n values finite? */
@@ -391,6 +562,11 @@ static int64_t FN(multiply)(const sc_csr *A, const sc_csr *B, int64_t r0, int64_
 #undef ZEROS
 #undef BLOCK
 #undef AHEAD
+#undef SHORT
+#undef BY_RANK
+#undef TILE
+#undef SPREAD
+#undef BY_TILE
 #undef PLAIN
 #undef WEIGHED
 #undef TIMES

@@ -6,6 +6,7 @@
 #include "isa.h"
 
 #define SC_INLINE static inline __attribute__((always_inline))
+#define SC_APART __attribute__((noinline))      /* has all registers to itself */
 
 #if SC_LEVEL >= 512
 #define SC_LANE_BYTES 64
