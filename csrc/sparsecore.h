@@ -278,6 +278,10 @@ int sc_panels_outer(enum sc_val val, int64_t m, const void *a, int64_t n, const 
 int sc_panels_top(enum sc_val val, int64_t n, const void *V, int64_t p, double *top, int threads);
 /* out = V (f32) as panels of f64 */
 int sc_panels_widen(int64_t n, const float *V, int64_t p, double *out, int threads);
+/* out = factor A in panels of out_val, the last one filled up with zeros; element (i, j) of A (m x n) lies at
+ * i * row + j * column.  Not f32 into f64. */
+int sc_panels_fill(enum sc_val val, int64_t m, int64_t n, const void *A, int64_t row, int64_t column, double factor,
+                   enum sc_val out_val, void *out, int threads);
 
 /* ---- fault injection (builds with -DSC_FAULT) -------------------------------------------- */
 void sc_fault_after(int64_t allocations, int forever);   /* allocation number n fails; -1: none */

@@ -245,6 +245,45 @@ int sc_panels_widen(int64_t n, const float *V, int64_t p, double *out, int threa
     return SC_OK;
 }
 
+/* Rows of a dense matrix that are taken side by side: few streams to read, runs of 512 bytes to write. */
+#define FILL_ROWS 8
+
+#define FILL(NAME, FROM, TO, W)                                                                                        \
+    static void NAME(void *job, int64_t c, int thread)                                                                 \
+    {                                                                                                                  \
+        const struct tall *t = job;                                                                                    \
+        const FROM *A = t->V;                                                                                          \
+        const FROM f = (FROM)*t->factor;                                                                               \
+        TO *out = t->out;                                                                                              \
+        (void)thread;                                                                                                  \
+        for (int64_t i0 = c * CHUNK; i0 < SC_MIN(t->n, (c + 1) * CHUNK); i0 += FILL_ROWS)                              \
+            for (int64_t j = 0; j < t->columns; j += W)                                                                \
+                for (int64_t i = i0; i < SC_MIN(t->n, i0 + FILL_ROWS); i++) {                                          \
+                    const FROM *from = A + i * t->row + j * t->column;                                                 \
+                    TO *to = out + j * t->n + i * W;                                                                   \
+                    int64_t inside = SC_MIN(W, t->columns - j);                                                        \
+                    if (inside == W && t->column == 1)                                                                 \
+                        for (int64_t l = 0; l < W; l++) to[l] = (TO)(from[l] * f);                                     \
+                    else                                                                                               \
+                        for (int64_t l = 0; l < W; l++) to[l] = l < inside ? (TO)(from[l * t->column] * f) : 0;        \
+                }                                                                                                      \
+    }
+
+FILL(fill_f32, float, float, 16)
+FILL(fill_f64, double, double, 8)
+FILL(fill_f64_f32, double, float, 16)
+
+/* out = factor A in panels, the last one filled up with zeros; element (i, j) of A (m x n) at i * row + j * column */
+int sc_panels_fill(enum sc_val val, int64_t m, int64_t n, const void *A, int64_t row, int64_t column, double factor,
+                   enum sc_val out_val, void *out, int threads)
+{
+    if (!real(val) || !real(out_val) || (val == SC_F32 && out_val == SC_F64)) return SC_BAD_TYPE;
+    struct tall t = tall(out_val, m, A, 0);
+    t.columns = n, t.row = row, t.column = column, t.factor = &factor, t.out = out;
+    sc_team(t.chunks, 1, threads, val == SC_F32 ? fill_f32 : out_val == SC_F64 ? fill_f64 : fill_f64_f32, &t);
+    return SC_OK;
+}
+
 /* G = R'R with R upper triangular, both s x s, row-major, in place; the least pivot, 0 where G is not positive definite */
 static double cholesky(double *G, int64_t s)
 {

@@ -13,6 +13,7 @@ cdef extern from "sparsecore.h" nogil:
     int sc_panels_outer(int, int64_t, const void *, int64_t, const void *, const void *, void *, int64_t, int)
     int sc_panels_top(int, int64_t, const void *, int64_t, double *, int)
     int sc_panels_widen(int64_t, const float *, int64_t, double *, int)
+    int sc_panels_fill(int, int64_t, int64_t, const void *, int64_t, int64_t, double, int, void *, int)
 
 
 def panels_inner(cnp.ndarray V, cnp.ndarray W, cnp.ndarray C, bint half, int threads):
@@ -124,4 +125,14 @@ def panels_widen(cnp.ndarray V, cnp.ndarray out, int threads):
     cdef int64_t n = V.shape[1], p = V.shape[0]
     with nogil:
         status = sc_panels_widen(n, <const float *>cnp.PyArray_DATA(V), p, <double *>cnp.PyArray_DATA(out), threads)
+    check(status)
+
+def panels_fill(cnp.ndarray A, strides, double factor, cnp.ndarray out, int threads):
+    """out = factor A in panels; strides: elements from row to row and column to column of A"""
+    cdef int status, val = value_code(A), out_val = value_code(out)
+    cdef int64_t m = A.shape[0], n = A.shape[1], row, column
+    row, column = strides
+    with nogil:
+        status = sc_panels_fill(val, m, n, cnp.PyArray_DATA(A), row, column, factor, out_val, cnp.PyArray_DATA(out),
+                                threads)
     check(status)

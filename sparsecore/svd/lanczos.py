@@ -144,7 +144,7 @@ def lanczos(op, want, start, capacity, rng, threads, give_up=False):
             X, s, Y, r = _ritz_finely(T, S, k, X.shape[1])
             done = spent or stop or r.max() <= want.limit(s, eps)
         if not (done or full):
-            next_check = w + t * _steps_to_go(history, _check_cost(op, w, t, coarse), max(4, w // (4 * t)))
+            next_check = w + t * _steps_to_go(history, _check_cost(op, w, t, coarse), max(4, w // (4 * t)), t * c / k)
             continue
         missed, extra = np.inf, None
         Y = _right(T, X) if Y is None else Y
@@ -243,26 +243,29 @@ def _right(B, X):
 
 
 def _check_cost(op, w, t, coarse):
-    """What Ritz values of w panels cost, in steps of t panels.  In operations at the speed of the updates: a sparse
-    product gathers, a step makes some 20 calls, LAPACK's eigenvectors go by the square of the size below 500."""
+    """What Ritz values of w panels cost, in steps of t panels: a sparse product gathers, a step makes some 20 calls,
+    LAPACK's eigenvectors go by the square of the size below 500.  Rates of two Zen 3 cores."""
     n, c = op.shape[1], op.width
-    step = t * c * ((4 if op.dense else 30) * op.entries + 4 * n * w * c) + 3e7
-    return (9e3 if coarse else 1.6e4) * (w * c) ** 2 * (1 + w * c / 1500) / step
+    step = t * c * ((4 if op.dense else 30) * op.entries + 4 * n * w * c) / (1e11 if c == 16 else 5e10) + 3e-4
+    return (9e-8 if coarse else 1.6e-7) * (w * c) ** 2 * (1 + w * c / 1500) / step
 
 
-def _steps_to_go(history, check, most):
+def _steps_to_go(history, check, most, share):
     """Block steps until the next check, at most `most`, from what the last two foretell.
 
     check: what a check costs, in steps.  Where it costs much, going a step too far is cheaper than another one.
+    share: columns of a step / k, by which the residuals of a first check shrink: by its exponential, as found.
     """
-    least, share = -int(-check // 2), 0.5 if check < 0.25 else 0.85
+    least = -int(-check // 2)
     if len(history) < 2:
-        return 4 if history[-1][1] > 8 else 2
+        # In two steps at least: over a single one the values of a cluster seem to stand still.
+        return int(np.clip(0.85 * np.log(max(history[-1][1], 1.0)) / share, max(2, least), max(4, least)))
     (p0, a, _), (p1, b, _) = history[-2:]
     rate = np.log(max(a, 1e-300) / max(b, 1e-300)) / (p1 - p0) * 2      # a step is two passes
     if rate <= 0:               # a value that was not there before
         return max(1, least)
-    return int(np.clip(share * np.log(max(b, 1.0)) / max(rate, 1e-9), max(1, least), max(most, least)))
+    near = 0.5 if check < 0.25 else 0.85
+    return int(np.clip(near * np.log(max(b, 1.0)) / max(rate, 1e-9), max(1, least), max(most, least)))
 
 
 def _outside(V, rng, threads):

@@ -114,7 +114,8 @@ def sum_of_squares(chunks, squeeze=1.0):
     """Sum of |squeeze a|^2 in double."""
     total = 0.0
     for a in chunks:
-        part = a.astype(np.complex128 if a.dtype.kind == "c" else np.float64) * squeeze
+        part = a.astype(np.complex128 if a.dtype.kind == "c" else np.float64, copy=False)
+        part = part if squeeze == 1.0 else part * squeeze
         total += float(np.vdot(part, part).real)
     return total
 
@@ -201,15 +202,9 @@ class Dense(Operator):
     def _panels(self, factor):
         m, n = self.shape
         P = empty(-(-n // self.width), m, self.dtype)
-        whole = n // self.width * self.width
-        P[whole // self.width :] = 0
-        step = max(16, (1 << 15) // n)
-        for i in range(0, m, step):
-            part = self.A[i : i + step]
-            inside = part[:, :whole].reshape(part.shape[0], -1, self.width).transpose(1, 0, 2)
-            np.multiply(inside, factor, out=P[: inside.shape[0], i : i + step], casting="same_kind")
-            if whole < n:
-                np.multiply(part[:, whole:], factor, out=P[-1, i : i + step, : n - whole], casting="same_kind")
+        A = self.A if self.A.flags.aligned and all(s % self.A.itemsize == 0 for s in self.A.strides) else self.A.copy()
+        strides = [s // A.itemsize for s in A.strides]
+        _core.panels_fill(A, strides, factor, P, self.threads if A.size >= SERIAL else 1)
         return P
 
     def _each(self, work, cuts):
