@@ -432,3 +432,12 @@ def test_calls_at_once_have_the_same_bits_and_leave_blas_as_it_was(rng):
         with ThreadPoolExecutor(8) as pool:
             assert list(pool.map(digest, range(24))) == alone * 8
         assert {lib["num_threads"] for lib in threadpool_info() if lib["user_api"] == "blas"} == {2}
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.complex64, np.complex128])
+@pytest.mark.parametrize("shape", [(1, 1), (1, 50), (5, 1), (7, 50), (50, 7), (9, 10), (20, 300), (501, 600)])
+def test_sides_shorter_than_whole_panels_come_out_orthonormal(rng, shape, dtype):
+    A = rng.standard_normal(shape)
+    A = (A + 1j * rng.standard_normal(shape)).astype(dtype) if np.dtype(dtype).kind == "c" else A.astype(dtype)
+    for B in (A, np.outer(A[:, 0], A[0])):
+        check(B, min(shape), sc.truncated_svd(B, min(shape), tol=1e-3, solver="gram"), 1e-3)

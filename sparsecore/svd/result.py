@@ -89,24 +89,38 @@ def square(op: Operator, V, k, scale, rng, spare=None):
     """Triplets from panels V that span the right vectors: A V = U S exactly, by one pass.
 
     Returns U, s, V as panels of the leading k (rounded up to whole panels), all orthonormal.  spare: memory for U.
+    A side shorter than whole panels has no room for as many orthonormal vectors: it is taken as it is, by LAPACK.
     """
     threads, c = op.threads, V.shape[2]
+    (m, n), columns = op.shape, V.shape[0] * c
+    true = min(n, columns)
     # Small blocks: Cholesky in C takes a tenth of the time.
-    straight = panels.symmetric(V, threads) if V.size >= SMALL else None
-    if straight is None:
+    straight = panels.symmetric(V, threads) if V.size >= SMALL and true == columns else None
+    if true < columns:      # V spans the whole space
+        V, straight = panels.pack(np.eye(n, dtype=V.dtype)), (np.eye(columns),) * 2
+    elif straight is None:
         panels.orthonormalise(V, [], rng, float(panels.norms(V).max()), threads)
-        straight = (np.eye(V.shape[0] * c),) * 2
+        straight = (np.eye(columns),) * 2
     W = op.mul(V, panels.carve(spare, V.shape[0], op.shape[0], V.dtype)[0])
+    q = -(-k // c) * c
+    if m < columns:
+        X, s, Yh = np.linalg.svd(panels.unpack(W) @ straight[0][:, :true])
+        U = panels.pack(X[:, :k].astype(V.dtype))
+        return U, s[:k], panels.rotate(V, _right(straight[0], Yh, q), threads)
     # Ritz vectors have products that are nearly orthogonal: then one rotation orthonormalises and turns.
     whole = panels.symmetric(W, threads) if W.size >= SMALL else None
     if whole is None:
         R = panels.orthonormalise(W, [W[:0]], rng, scale, threads)
-        whole = np.eye(W.shape[0] * c), R
-    X, s, Yh = np.linalg.svd(whole[1] @ straight[0])
-    q = -(-k // c) * c
+        whole = np.eye(columns), R
+    X, s, Yh = np.linalg.svd((whole[1] @ straight[0])[:, :true])
     U = panels.rotate(W, whole[0] @ X[:, :q], threads)
-    V = panels.rotate(V, straight[0] @ Yh[:q].conj().T, threads)
-    return U, s[:k], V
+    return U, s[:k], panels.rotate(V, _right(straight[0], Yh, q), threads)
+
+
+def _right(straight, Yh, q):
+    """The matrix that turns V into q right vectors, zeros where there are fewer."""
+    Y = straight[:, : Yh.shape[1]] @ Yh[:q].conj().T
+    return np.pad(Y, ((0, 0), (0, q - Y.shape[1])))
 
 
 def recompute(op: Operator, U, s, V):
