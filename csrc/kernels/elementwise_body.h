@@ -353,7 +353,8 @@ static SC_APART int64_t FN(merge_dense)(const int32_t *ca, const VAL *va, int64_
 {
     int64_t i = 0, j = 0, w = 0, end = SC_MAX(ca[n - 1], cb[m - 1]) + (int64_t)1;
     for (int64_t base = SC_MIN(ca[0], cb[0]); base < end; base += TILE) {
-        int64_t next = SC_MIN(base + TILE, end), ie = FN(first_from)(ca, i, n, next), je = FN(first_from)(cb, j, m, next);
+        int64_t next = SC_MIN(base + TILE, end);
+        int64_t ie = FN(first_from)(ca, i, n, next), je = FN(first_from)(cb, j, m, next);
         ACC *at = sums - base;
         for (; i < ie; i++) at[ca[i]] = (op == PLAIN ? va[i] : FN(times)(alpha, va[i])) + 0;    /* + 0: no sum is -0 */
         for (; j < je; j++) at[cb[j]] += op == PLAIN ? vb[j] : FN(times)(beta, vb[j]);
@@ -394,8 +395,9 @@ SC_INLINE int64_t FN(merge)(const sc_csr *A, int64_t i, int64_t ie, const sc_csr
         }
 #endif
 #if BY_TILE
-        if (sizeof(IDX) == 4 && n + m > 64 && SC_MAX(ca[ie - 1], cb[je - 1]) - SC_MIN(ca[i], cb[j]) < SPREAD * (n + m) &&
-            FN(rises)(ca + i, n, A->cols) && FN(rises)(cb + j, m, A->cols)) {
+        const int64_t span = (int64_t)SC_MAX(ca[ie - 1], cb[je - 1]) - SC_MIN(ca[i], cb[j]);
+        if (sizeof(IDX) == 4 && n + m > 64 && span < SPREAD * (n + m) && FN(rises)(ca + i, n, A->cols) &&
+            FN(rises)(cb + j, m, A->cols)) {
             if (!s->cleared) memset(s->sums, 0, sizeof s->sums);
             s->cleared = 1;
             return FN(merge_dense)((const int32_t *)ca + i, va + i, n, (const int32_t *)cb + j, vb + j, m, alpha, beta,

@@ -1,5 +1,5 @@
 /* Movement of entries: transposition, buckets, sorting, slicing.  Values are bits here: instances by size. */
-#include "isa.h"
+#include "wide.h"
 
 #if defined(SC_X86) && SC_LEVEL == 0
 #include <emmintrin.h>

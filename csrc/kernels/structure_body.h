@@ -43,37 +43,57 @@ static void FN(flip)(const sc_csr *A, int64_t r0, int64_t r1, int64_t *next, voi
     }
 }
 
-/* Sorts n <= 16 entries by column, equal columns in their order. */
-static inline void FN(sort_few)(IDX *col, VAL *val, int64_t n)
+/* Runs of so many entries are sorted at once */
+#define RUN 32
+
+#if SC_LEVEL >= 2
+/* Sorts n <= 8 * blocks entries by column: the place of an entry is its rank, the number of columns that are smaller, and
+ * no branch depends on columns.  Both arrays go on for RUN + 1 entries.  Returns 0, and leaves all as it was, if two
+ * columns are the same. */
+SC_INLINE int FN(sort_by_rank)(int32_t *col, VAL *val, int64_t n, const int blocks)
+{
+    int32_t c[RUN], rank[RUN];
+    VAL v[RUN];
+    __m256i at[RUN / 8], before[RUN / 8];
+    unsigned falls = 0;
+    for (int b = 0; b < blocks; b++) {
+        at[b] = _mm256_loadu_si256((const __m256i *)(col + 8 * b));
+        before[b] = _mm256_setzero_si256();
+        __m256i next = _mm256_loadu_si256((const __m256i *)(col + 8 * b + 1));
+        falls |= (unsigned)_mm256_movemask_ps(_mm256_castsi256_ps(_mm256_cmpgt_epi32(at[b], next))) << 8 * b;
+    }
+    if (!(falls & (((unsigned)1 << (n - 1)) - 1))) return 1;
+    for (int b = 0; b < blocks; b++) _mm256_storeu_si256((__m256i *)(c + 8 * b), at[b]);
+    memcpy(v, val, 8 * (size_t)blocks * sizeof *v);
+    for (int64_t j = 0; j < n; j++) {
+        __m256i x = _mm256_set1_epi32(c[j]);
+        for (int b = 0; b < blocks; b++) before[b] = _mm256_sub_epi32(before[b], _mm256_cmpgt_epi32(at[b], x));
+    }
+    for (int b = 0; b < blocks; b++) _mm256_storeu_si256((__m256i *)(rank + 8 * b), before[b]);
+    uint64_t places = 0;
+    for (int64_t i = 0; i < n; i++) {
+        col[rank[i]] = c[i];
+        val[rank[i]] = v[i];
+        places |= (uint64_t)1 << rank[i];
+    }
+    if (places == ((uint64_t)1 << n) - 1) return 1;
+    memcpy(col, c, (size_t)n * sizeof *c);
+    memcpy(val, v, (size_t)n * sizeof *v);
+    return 0;
+}
+#endif
+
+/* Sorts n <= RUN entries by column, equal columns in their order; both arrays go on for `room` entries. */
+static inline void FN(sort_few)(IDX *col, VAL *val, int64_t n, int64_t room)
 {
 #if SC_LEVEL >= 2
-    if (sizeof(IDX) == 4 && n > 3) {
-        /* By rank: the place of entry i is the number of entries before it, those of a smaller column and, among the
-         * first ones, of the same.  No branch depends on columns. */
-        static const int32_t later[32] = {[16] = 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1};
-        int32_t c[16] = {0}, rank[16];
-        VAL v[16];
-        for (int64_t i = 0; i < n; i++) c[i] = (int32_t)col[i];
-        for (int64_t i = 0; i < n; i++) v[i] = val[i];
-        __m256i low = _mm256_loadu_si256((const __m256i *)c), high = _mm256_loadu_si256((const __m256i *)(c + 8)),
-                rank_low = _mm256_setzero_si256(), rank_high = _mm256_setzero_si256();
-        for (int64_t j = 0; j < n; j++) {
-            const __m256i *step = (const __m256i *)(later + 15 - j);
-            __m256i x = _mm256_set1_epi32(c[j]);
-            __m256i a = _mm256_add_epi32(low, _mm256_loadu_si256(step));
-            __m256i b = _mm256_add_epi32(high, _mm256_loadu_si256(step + 1));
-            rank_low = _mm256_sub_epi32(rank_low, _mm256_cmpgt_epi32(a, x));
-            rank_high = _mm256_sub_epi32(rank_high, _mm256_cmpgt_epi32(b, x));
-        }
-        _mm256_storeu_si256((__m256i *)rank, rank_low);
-        _mm256_storeu_si256((__m256i *)(rank + 8), rank_high);
-        for (int64_t i = 0; i < n; i++) {
-            col[rank[i]] = (IDX)c[i];
-            val[rank[i]] = v[i];
-        }
-        return;
+    if (sizeof(IDX) == 4 && n > 1 && room > RUN) {
+        int32_t *c = (int32_t *)col;
+        if (n <= 8 ? FN(sort_by_rank)(c, val, n, 1)
+                   : n <= 16 ? FN(sort_by_rank)(c, val, n, 2) : FN(sort_by_rank)(c, val, n, RUN / 8)) return;
     }
 #endif
+    (void)room;
     for (int64_t p = 1; p < n; p++) {
         IDX c = col[p];
         VAL v = val[p];
@@ -87,19 +107,21 @@ static inline void FN(sort_few)(IDX *col, VAL *val, int64_t n)
     }
 }
 
-/* Sorts n entries by column, equal columns in their order: runs of 16, then merging of runs, with room for n. */
-static void FN(sort_row)(IDX *col, VAL *val, int64_t n, IDX *room_col, VAL *room_val)
+/* Sorts n entries by column, equal columns in their order: short runs, then merging of runs, with room for n. */
+static void FN(sort_row)(IDX *col, VAL *val, int64_t n, int64_t room, IDX *room_col, VAL *room_val)
 {
-    for (int64_t b = 0; b < n; b += 16) FN(sort_few)(col + b, val + b, SC_MIN(16, n - b));
+    for (int64_t b = 0; b < n; b += RUN) FN(sort_few)(col + b, val + b, SC_MIN(RUN, n - b), room - b);
     IDX *from = col, *to = room_col;
     VAL *from_val = val, *to_val = room_val;
-    for (int64_t run = 16; run < n; run *= 2) {
+    for (int64_t run = RUN; run < n; run *= 2) {
         for (int64_t b = 0; b < n; b += 2 * run) {
             int64_t i = b, mid = SC_MIN(b + run, n), j = mid, end = SC_MIN(b + 2 * run, n), w = b;
-            while (i < mid && j < end) {
-                int64_t k = from[j] < from[i] ? j++ : i++;
+            while (i < mid && j < end) {        /* no branch depends on columns */
+                int64_t second = from[j] < from[i], k = i + ((j - i) & -second);
                 to[w] = from[k];
                 to_val[w++] = from_val[k];
+                j += second;
+                i += 1 - second;
             }
             for (; i < mid; i++, w++) { to[w] = from[i]; to_val[w] = from_val[i]; }
             for (; j < end; j++, w++) { to[w] = from[j]; to_val[w] = from_val[j]; }
@@ -123,10 +145,12 @@ static void FN(sort)(const void *indptr, int64_t n, int64_t end, void *indices, 
     VAL *val = data;
     for (int64_t i = 0; i < n; i++) {
         int64_t begin = ptr[i], stop = i + 1 < n ? ptr[i + 1] : end, p = begin;
-        while (p + 1 < stop && col[p] <= col[p + 1]) p++;
-        if (p + 1 < stop) FN(sort_row)(col + begin, val + begin, stop - begin, room_indices, room_data);
+        if (stop - begin > RUN)
+            while (p + 1 < stop && col[p] <= col[p + 1]) p++;
+        if (p + 1 < stop) FN(sort_row)(col + begin, val + begin, stop - begin, end - begin, room_indices, room_data);
     }
 }
+#undef RUN
 
 /* Every entry of rows r0..r1 once for each place of its column: places to[first[c]] .. to[first[c + 1]]. */
 static void FN(take_cols)(const sc_csr *A, int64_t r0, int64_t r1, const int64_t *first, const int64_t *to,
