@@ -1,7 +1,7 @@
 """Tables and the chart of benchmark rows.  `python -m bench.report FILE.json ...` rewrites the README's table."""
 
+import argparse
 import json
-import sys
 from pathlib import Path
 
 from .harness import geomean
@@ -83,15 +83,17 @@ def chart(rows, path):
     plt.close(figure)
 
 
-def main(files):
-    records = [json.loads(Path(f).read_text()) for f in files]
+def main():
+    parser = argparse.ArgumentParser(description="Rewrites the README's table from results of `python -m bench`.")
+    latest = Path(__file__).parent / "results" / "latest.json"
+    parser.add_argument("files", nargs="*", type=Path, default=[latest], metavar="FILE.json")
+    records = [json.loads(f.read_text()) for f in parser.parse_args().files]
     readme = Path(__file__).resolve().parents[1] / "README.md"
-    text = readme.read_text()
-    head, rest = text.split(BEGIN)
+    head, rest = readme.read_text().split(BEGIN)
     tail = rest.split(END)[1]
     readme.write_text(f"{head}{BEGIN}\n{markdown(records)}\n{END}{tail}")
     print(f"README.md: table of {sum(len(r['rows']) for r in records)} cases")
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:] or [str(Path(__file__).parent / "results" / "latest.json")])
+    main()
