@@ -311,6 +311,8 @@ class Prepared:
             return self._run(P, X, None, threads)       # nothing to coerce: small products stay small
         if _args.is_sparse(X) or P.layout == "csr":
             return products.matmul(P.tocsr() if _args.is_sparse(X) else self._csr(P), X, out=out, threads=threads)
+        if hasattr(X, "__sparse_matmul__"):
+            raise TypeError(f"one operand must be an ordinary array or matrix; both are {type(X).__name__}")
         X = np.asarray(X)
         if X.ndim not in (1, 2):
             raise ValueError(f"a dense operand must have 1 or 2 dimensions; it has {X.ndim}")

@@ -416,7 +416,7 @@ def threshold(W, tau, *, threads=None):
         tau is NaN; W has a NaN, with its place; W has not two dimensions.
     """
     if sp.issparse(W):
-        A = structure.as_csr(W, "W")
+        A = structure.as_csr(W, "W", threads)
         v = _comparable(A.data, "W")
         if not v.size:
             return _keep_entries(A, np.zeros(0, bool))
@@ -477,16 +477,16 @@ def apply_mask(W, mask, *, threads=None):
     if mask.shape != shape:
         raise ValueError(f"mask has shape {mask.shape}; W has shape {shape}")
     if sp.issparse(W):
-        A = structure.as_csr(W, "W")
+        A = structure.as_csr(W, "W", threads)
         rows = np.repeat(np.arange(shape[0], dtype=np.int64), np.diff(A.indptr))
         if sp.issparse(mask):
-            M = structure.as_csr(mask, "mask")
+            M = structure.as_csr(mask, "mask", threads)
             places = (np.repeat(np.arange(shape[0], dtype=np.int64), np.diff(M.indptr)) * shape[1] + M.indices)
             return _keep_entries(A, np.isin(rows * shape[1] + A.indices, places[M.data.astype(bool)]))
         return _keep_entries(A, mask[rows, A.indices].astype(bool))
     W = np.asarray(W)
     if sp.issparse(mask):
-        M = structure.as_csr(mask, "mask")
+        M = structure.as_csr(mask, "mask", threads)
         M = _keep_entries(M, M.data.astype(bool))
         rows = np.repeat(np.arange(shape[0], dtype=np.int64), np.diff(M.indptr))
         return _args.wrap(sp.csr_array, shape, M.indptr, M.indices, W[rows, M.indices])

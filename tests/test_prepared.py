@@ -331,3 +331,9 @@ def test_wrong_arguments_name_both_sides(rng):
     A.indptr[3] = A.nnz + 5
     with pytest.raises(ValueError, match="indptr does not rise"):
         sc.prepare(A)
+
+
+def test_a_product_of_two_prepared_matrices_is_refused_by_name():
+    P = sc.prepare(sp.csr_array(np.eye(3)))
+    with pytest.raises(TypeError, match="both are Prepared"):
+        sc.matmul(P, P)

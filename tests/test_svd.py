@@ -301,14 +301,11 @@ def test_input_is_left_alone():
     (lambda A: sc.truncated_svd(A[0], 2), ValueError, "A must have 2 dimensions; it has 1"),
     (lambda A: sc.truncated_svd(A * np.nan, 2), ValueError, "NaN or infinite"),
     (lambda A: sc.truncated_svd(A[:0], 2), ValueError, r"shape \(0, 30\)"),
-    (lambda A: sc.truncated_svd(A, 2, solver="lanczos", v0=np.ones(40)), None, None),
+    (lambda A: sc.truncated_svd(A, 2, solver="lanczos", v0=np.ones(40)), ValueError, "v0 has 40 rows; A has 30 col"),
     (lambda A: sc.truncated_svd(A.astype("U"), 2), TypeError, "takes numbers"),
 ])
 def test_wrong_input_is_refused(bad, error, message):
     A = np.random.default_rng(16).standard_normal((40, 30))
-    if error is None:
-        bad(A)
-        return
     with pytest.raises(error, match=message):
         bad(A)
 
@@ -441,3 +438,21 @@ def test_sides_shorter_than_whole_panels_come_out_orthonormal(rng, shape, dtype)
     A = (A + 1j * rng.standard_normal(shape)).astype(dtype) if np.dtype(dtype).kind == "c" else A.astype(dtype)
     for B in (A, np.outer(A[:, 0], A[0])):
         check(B, min(shape), sc.truncated_svd(B, min(shape), tol=1e-3, solver="gram"), 1e-3)
+
+
+@pytest.mark.parametrize("v0, message", [
+    (np.ones(3), "v0 has 3 rows; A has 40 columns"), (1.0, "v0 must have 1 or 2 dimensions"),
+    (np.ones((40, 2, 2)), "v0 must have 1 or 2 dimensions"), (np.full(40, np.nan), "v0 has NaN"),
+    (np.array(["a"] * 40), "v0 has values of type"),
+])
+@pytest.mark.parametrize("solver", ["lanczos", "gram", "lapack"])
+def test_v0_that_does_not_fit_is_refused_by_every_solver(rng, v0, message, solver):
+    with pytest.raises((ValueError, TypeError), match=message):
+        sc.truncated_svd(rng.standard_normal((50, 40)), 2, v0=v0, solver=solver)
+
+
+def test_lists_are_blocks_of_rows_and_rows_to_transform(rng):
+    A = rng.standard_normal((30, 20))
+    found = sc.truncated_svd(sc.RowBlocks(lambda: iter([A[:10].tolist(), A[10:].tolist()]), A.shape), 3)
+    np.testing.assert_allclose(found.s, np.linalg.svd(A)[1][:3], rtol=1e-6)
+    np.testing.assert_array_equal(found.transform(A.tolist()), found.transform(A))

@@ -102,10 +102,26 @@ def truncated_svd(A, k=None, *, tol=1e-3, solver="auto", which="LM", center=None
     # One thread of BLAS at a time: chunks and small matrices give the same bits however many threads there are.
     with _threads.one_blas_thread():
         problem = _Problem(A, left, right, center, threads, solver, seed)
+        v0 = _vectors(v0, problem.op.shape[1])
         if energy is not None:
             return problem.by_energy(energy, tol, which, v0, max_passes, callback)
         k = _args.count(k, "k", 1, min(problem.op.shape), f"A is {problem.op.shape[0]} x {problem.op.shape[1]}")
         return problem.solve(k, tol, which, v0, max_passes, callback)
+
+
+def _vectors(v0, n):
+    """v0 as an array of 1 or 2 dimensions, checked whether the solver takes it or not."""
+    if v0 is None:
+        return None
+    v0 = v0.Vt.conj().T if isinstance(v0, SVDResult) else np.asarray(v0)
+    if v0.ndim not in (1, 2):
+        raise ValueError(f"v0 must have 1 or 2 dimensions; it has {v0.ndim}")
+    operators.value_type(v0.dtype, "v0")
+    if v0.shape[0] != n:
+        raise ValueError(f"v0 has {v0.shape[0]} rows; A has {n} columns")
+    if not np.isfinite(v0).all():
+        raise ValueError("v0 has NaN or infinite values")
+    return v0
 
 
 class _Problem:
@@ -202,20 +218,14 @@ class _Problem:
 
     def _start(self, v0, panels_wanted, work, rng):
         """Panels of the first block of V of `work`, from v0 and random vectors."""
-        n, c = self.op.shape[1], work.width
+        c = work.width
         shape = panels_wanted, work.shape[1], c
         # Uniform, where the safeguard's bound needs normal ones: a quarter of the time.
         random = (panels.random(shape, rng, work.dtype) if work.dtype.kind == "c"
                   else rng.random(shape, work.dtype) - work.dtype.type(0.5))
         if v0 is None:
             return random
-        v0 = np.asarray(v0)
-        v0 = v0[:, None] if v0.ndim == 1 else v0
-        if v0.shape[0] != n:
-            raise ValueError(f"v0 has {v0.shape[0]} rows; A has {n} columns")
-        v0 = v0.astype(work.dtype)
-        if not np.isfinite(v0).all():
-            raise ValueError("v0 has NaN or infinite values")
+        v0 = (v0[:, None] if v0.ndim == 1 else v0).astype(work.dtype)
         room = panels_wanted * c
         if v0.shape[1] > room:
             v0 = v0 @ rng.standard_normal((v0.shape[1], room)).astype(v0.dtype)
@@ -266,9 +276,7 @@ class _Problem:
         """Found by Lanczos, or None where the basis would fill the space."""
         op = self.op
         tall = op.shape[0] >= op.shape[1]
-        if isinstance(v0, SVDResult):
-            v0 = v0.Vt.conj().T
-        if self.solver == "auto" and v0 is not None and np.ndim(v0) == 2 and 2 * np.shape(v0)[1] >= want.k:
+        if self.solver == "auto" and v0 is not None and v0.ndim == 2 and 2 * v0.shape[1] >= want.k:
             solver = "fewpass"
         # One product at the end is the certificate's, one or two before it make the vectors orthonormal.
         want = want._replace(max_passes=want.max_passes - (2 if tall else 3))

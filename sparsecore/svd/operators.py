@@ -275,12 +275,13 @@ class Blocks(Operator):
         r = 0
         m, n = self.shape
         for block in self.source.blocks():
+            block = block if sp.issparse(block) else np.asarray(block)
             if block.ndim != 2 or block.shape[1] != n:
                 raise ValueError(f"a block of rows has shape {block.shape}; the matrix has {n} columns")
             if r + block.shape[0] > m:
                 raise ValueError(f"the blocks have more than the {m} rows of the matrix")
             op = Sparse(block, self.dtype, self.threads, False, False) if sp.issparse(block) else Dense(
-                np.asarray(block), self.dtype, self.threads)
+                block, self.dtype, self.threads)
             yield r, op
             r += block.shape[0]
         if r != m:
@@ -411,7 +412,7 @@ class Scaled(Operator):
         return into(out, self._side(self.right, Z, True))
 
 
-def value_type(dtype):
+def value_type(dtype, name="A"):
     """The type A is computed in: float32, float64 and their complex kin stay; what is smaller or whole widens."""
     dtype = np.dtype(dtype)
     if dtype.name in ("float16", "bfloat16"):
@@ -422,7 +423,7 @@ def value_type(dtype):
         return dtype
     if dtype.kind in "fc":
         return np.dtype(np.complex128 if dtype.kind == "c" else np.float64)
-    raise TypeError(f"A has values of type {dtype}; truncated_svd takes numbers")
+    raise TypeError(f"{name} has values of type {dtype}; truncated_svd takes numbers")
 
 
 def operator(A, dtype, threads, name="A", keep_transpose=True):

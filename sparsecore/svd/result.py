@@ -68,6 +68,7 @@ class SVDResult:
         X : sparse or dense with as many columns as Vt.  With center='columns' the means of A are subtracted first.
         For A itself this is U * s.
         """
+        X = X if hasattr(X, "shape") else np.asarray(X)
         if len(X.shape) != 2 or X.shape[1] != self.Vt.shape[1]:
             raise ValueError(f"X has shape {X.shape}; the components have {self.Vt.shape[1]} columns")
         Y = matmul(X, self.Vt.conj().T) if sp.issparse(X) else np.asarray(X @ self.Vt.conj().T)
