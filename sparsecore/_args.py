@@ -117,6 +117,12 @@ def check_out(out, shape, dtype, inputs):
         raise TypeError(f"out has type {out.dtype}; the result has {dtype}")
     if not out.flags.writeable:
         raise ValueError("out is read-only")
+    if not (out.flags.c_contiguous or out.flags.f_contiguous):
+        extent = out.itemsize
+        for stride, n in sorted((abs(s), n) for s, n in zip(out.strides, out.shape, strict=True) if n > 1):
+            if stride < extent:
+                raise ValueError(f"out overlaps itself: its shape is {out.shape}, its strides are {out.strides}")
+            extent += stride * (n - 1)
     for a in inputs:
         if np.may_share_memory(out, a):
             raise ValueError("out overlaps an input")

@@ -145,3 +145,19 @@ def test_transposed_products_with_many_private_outputs_fill_any_out(rng, dtype, 
             results.append(np.ascontiguousarray(layout))
     np.testing.assert_allclose(results[0], A.toarray() @ X, rtol=1e-3, atol=tolerance(dtype, 3000))
     assert len({sha(got) for got in results}) == 1
+
+
+@pytest.mark.parametrize("shape, strides", [((40,), (0,)), ((40, 5), (8, 8)), ((40, 5), (0, 8)), ((40, 5), (8, 0))])
+@pytest.mark.parametrize("prepared", [False, True])
+def test_out_that_overlaps_itself_is_refused(rng, shape, strides, prepared):
+    A = random_sparse(rng, 40, 30)
+    out = np.lib.stride_tricks.as_strided(np.zeros(200), shape, strides)
+    with pytest.raises(ValueError, match="out overlaps itself"):
+        sc.matmul(sc.prepare(A) if prepared else A, np.ones((30, *shape[1:])), out=out)
+
+
+def test_out_of_any_ordinary_slice_is_taken(rng):
+    A, X = random_sparse(rng, 40, 30), rng.standard_normal((30, 5))
+    for out in (np.empty((80, 15))[::2, ::3], np.empty((15, 80)).T[::-2, ::-3], np.empty((40, 2, 5))[:, 1],
+                np.empty((5, 40, 2))[..., 0].T):
+        np.testing.assert_array_equal(sc.matmul(A, X, out=out), sc.matmul(A, X))
