@@ -308,6 +308,9 @@ def test_short_and_dense_rows_are_merged_as_any_others(rng, shape, dtype, fault)
                 assert_canonical(got, "csr", A)
                 np.testing.assert_array_equal(dense(got), want)
                 assert np.all(np.asarray(got.data) != 0)
+        got = sc.multiply(A, B)
+        assert_canonical(got, "csr", A)
+        np.testing.assert_array_equal(dense(got), (X * Y).astype(dtype))
 
 
 @pytest.mark.parametrize("fault", ["unsorted", "duplicate", "beyond", "negative"])

@@ -308,8 +308,8 @@ def test_long_rows_are_sorted_stably(rng):
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64, np.complex128])
 @pytest.mark.parametrize("index", [np.int32, np.int64])
 def test_short_rows_are_sorted_stably(rng, dtype, index):
-    """Rows of 0 to 33 entries, with columns that repeat: ranks are taken up to 16, runs are merged beyond."""
-    lengths = np.tile(np.arange(34), 6)
+    """Rows of 0 to 69 entries, with columns that repeat: ranks are taken up to 32, runs are merged beyond."""
+    lengths = np.tile(np.arange(70), 6)
     indptr = np.concatenate(([0], np.cumsum(lengths)))
     A = sp.csr_array((lengths.size, 20))
     A.indptr, A.indices = indptr.astype(index), rng.integers(0, 20, indptr[-1]).astype(index)
