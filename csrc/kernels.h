@@ -15,13 +15,14 @@ struct sc_check_kernels {
     int (*canonical[SC_NIDX])(const void *indptr, const void *indices, int64_t r0, int64_t r1);
 };
 
-/* y[r0:r1] = A[r0:r1] @ x              C[r0:r1, :n] = (add: +=) A[r0:r1] @ X[:, :n], rows ldx and ldc apart
+/* y[r0:r1] = A[r0:r1] @ x              C[r0:r1, :n] = (SC_ADD: +=) A[r0:r1] @ X[:, :n], rows ldx and ldc apart
  * y += A[r0:r1].T @ x[r0:r1]           C[:, :n] += A[r0:r1].T @ X[r0:r1, :n]
  * asking for the lines that indices point to `ahead` entries before they are used (0: not at all).
  * They check columns as they read them and return a status; those with vectors check pointers too. */
+enum { SC_WRITE, SC_ADD, SC_WRITE_PAST };     /* the last: past the caches where C lies so; a fence comes after it */
 typedef int sc_spmv_fn(const sc_csr *A, int64_t r0, int64_t r1, const void *x, void *y, int64_t ahead);
 typedef int sc_spmm_fn(const sc_csr *A, int64_t r0, int64_t r1, const void *X, int64_t ldx, void *C, int64_t ldc,
-                       int64_t n, int64_t ahead, int add);
+                       int64_t n, int64_t ahead, int how);
 typedef int sc_spmm_t_fn(const sc_csr *A, int64_t r0, int64_t r1, const void *X, int64_t ldx, void *C, int64_t ldc,
                          int64_t n, int64_t ahead);
 /* Rows r0 <= r < r1 of A by columns: column c has the entries start[c] <= k < start[c + 1] of row and val, in the order

@@ -100,7 +100,7 @@ static void multiply_part(void *job_, int64_t part, int thread)
     if (found == SC_OK)
         found = C->cols == 1 ? k->spmv[S->val][SC_I32](&A, 0, r1 - r, X->data, c, 0)
                              : k->spmm[S->val][SC_I32](&A, 0, r1 - r, X->data, X->row_stride, c, C->row_stride, C->cols,
-                                                       0, 0);
+                                                       0, SC_WRITE);
     sc_report(&job->status, found);
 }
 

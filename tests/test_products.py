@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import scipy.sparse as sp
 from oracles import THREADS, random_sparse, sha, tolerance
 
 import sparsecore as sc
@@ -130,6 +131,21 @@ def test_wide_panels_of_a_matrix_with_long_rows(rng, fmt, dtype):
     for got in results:
         np.testing.assert_allclose(got, A.toarray() @ X, rtol=tolerance(dtype, 600), atol=tolerance(dtype, 600))
     assert len({sha(got) for got in results[:3]}) == 1
+
+
+@pytest.mark.parametrize("columns", [64, 75, 96])
+def test_results_beyond_the_caches_are_written_whole(rng, columns):
+    """C of more than 32 MB goes past the caches where its rows are whole lines, also as a part of a wider array."""
+    A = sp.random_array((60_000, 40), density=0.05, format="csr", dtype=np.float64, rng=rng)
+    X = rng.standard_normal((40, columns))
+    want = A @ X
+    once = sc.matmul(A, X, threads=1)
+    np.testing.assert_allclose(once, want, atol=1e-12)
+    assert np.array_equal(sc.matmul(A, X, threads=3), once)
+    wide = np.full((60_000, 104), 7.0)
+    sc.matmul(A, X, out=wide[:, 4:4 + columns])
+    np.testing.assert_allclose(wide[:, 4:4 + columns], want, atol=1e-12)
+    assert (wide[:, :4] == 7).all() and (wide[:, 4 + columns:] == 7).all()
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64, np.complex128])

@@ -13,6 +13,7 @@
 #define PART SC_PASTE(part, ACC)
 #define LOADV SC_PASTE(load, ACC)
 #define STOREV SC_PASTE(store, ACC)
+#define STREAMV SC_PASTE(stream, ACC)
 #define MULADD SC_PASTE(muladd, ACC)
 #define FIRST SC_PASTE(first, ACC)
 #define LOADP SC_PASTE(load_part, ACC)
@@ -23,13 +24,14 @@
  * before where the columns do not fill T).  One or two vectors would wait for themselves: U entries at a time, each
  * into its own sums. */
 SC_INLINE int FN(gather)(const sc_csr *A, int64_t r0, int64_t r1, const ACC *X, int64_t ldx, ACC *C, int64_t ldc,
-                          int64_t last, int64_t ahead, int add, const int T, const int U)
+                          int64_t last, int64_t ahead, int how, const int T, const int U)
 {
     const PTR *ptr = A->indptr;
     const IDX *col = A->indices;
     const VAL *val = A->data;
     const int64_t top = A->nnz - 1;
     const uint64_t cols = (uint64_t)A->cols;
+    const int past = how == SC_WRITE_PAST && last == (T - 1) * WIDTH && ((uintptr_t)C & (SC_LANE_BYTES - 1)) == 0;
     const int straddles = (((uintptr_t)X | (uintptr_t)ldx * sizeof(ACC)) & 63) != 0;
     const int stream = SC_LEVEL < 512 && A->nnz * (int64_t)(sizeof(VAL) + sizeof(IDX)) > SC_STREAM_FROM;
     for (int64_t r = r0; r < r1; r++) {
@@ -38,7 +40,7 @@ SC_INLINE int FN(gather)(const sc_csr *A, int64_t r0, int64_t r1, const ACC *X, 
 #pragma GCC unroll 8
         for (int i = 0; i < T * U; i++) s[i] = (LANES){0};
         ACC *c = C + r * ldc;
-        if (add) {
+        if (how == SC_ADD) {
 #pragma GCC unroll 8
             for (int t = 0; t < T; t++) s[t] = LOADV(c + (t < T - 1 ? t * WIDTH : last));
         }
@@ -75,7 +77,8 @@ SC_INLINE int FN(gather)(const sc_csr *A, int64_t r0, int64_t r1, const ACC *X, 
             LANES sum = s[t];
             if (U == 2) sum = sum + s[T + t];
             if (U == 4) sum = (sum + s[T + t]) + (s[2 * T + t] + s[3 * T + t]);
-            STOREV(c + (t < T - 1 ? t * WIDTH : last), sum);
+            if (past) STREAMV(c + (t < T - 1 ? t * WIDTH : last), sum);
+            else STOREV(c + (t < T - 1 ? t * WIDTH : last), sum);
         }
     }
     return SC_OK;
@@ -83,7 +86,7 @@ SC_INLINE int FN(gather)(const sc_csr *A, int64_t r0, int64_t r1, const ACC *X, 
 
 /* The same for fewer columns than one vector has lanes. */
 static int FN(gather_part)(const sc_csr *A, int64_t r0, int64_t r1, const ACC *X, int64_t ldx, ACC *C, int64_t ldc,
-                           int64_t n, int64_t ahead, int add)
+                           int64_t n, int64_t ahead, int how)
 {
     const PTR *ptr = A->indptr;
     const IDX *col = A->indices;
@@ -94,7 +97,7 @@ static int FN(gather_part)(const sc_csr *A, int64_t r0, int64_t r1, const ACC *X
     for (int64_t r = r0; r < r1; r++) {
         int64_t p = ptr[r], end = ptr[r + 1];
         LANES s = {0}, t = {0}, u = {0}, v = {0};
-        if (add) s = LOADP(C + r * ldc, m);
+        if (how == SC_ADD) s = LOADP(C + r * ldc, m);
         for (; p + 4 <= end; p += 4) {
             if (ahead)
                 for (int i = 0; i < 4; i++)
@@ -115,30 +118,30 @@ static int FN(gather_part)(const sc_csr *A, int64_t r0, int64_t r1, const ACC *X
     return SC_OK;
 }
 
-/* C[r, :n] = (add: +=) sum over p of data[p] * X[indices[p], :n] for r0 <= r < r1 */
+/* C[r, :n] = (SC_ADD: +=) sum over p of data[p] * X[indices[p], :n] for r0 <= r < r1 */
 static int FN(spmm)(const sc_csr *A, int64_t r0, int64_t r1, const void *X_, int64_t ldx, void *C_, int64_t ldc,
-                    int64_t n, int64_t ahead, int add)
+                    int64_t n, int64_t ahead, int how)
 {
     const ACC *X = X_;
     ACC *C = C_;
-    if (n < WIDTH) return FN(gather_part)(A, r0, r1, X, ldx, C, ldc, n, ahead, add);
+    if (n < WIDTH) return FN(gather_part)(A, r0, r1, X, ldx, C, ldc, n, ahead, how);
     int found = SC_OK;
     for (int64_t j = 0; j < n && found == SC_OK; j += 8 * WIDTH) {
         int64_t w = SC_MIN(n - j, 8 * WIDTH), last = w - WIDTH;
         const ACC *x = X + j;
         ACC *c = C + j;
-        if (last < 0 && add)         /* columns of the block before would be added twice */
-            return FN(gather_part)(A, r0, r1, x, ldx, c, ldc, w, ahead, add);
+        if (last < 0 && how == SC_ADD)         /* columns of the block before would be added twice */
+            return FN(gather_part)(A, r0, r1, x, ldx, c, ldc, w, ahead, how);
         if (last < 0) { x += last; c += last; last = 0; }
         switch ((last + 2 * WIDTH - 1) / WIDTH) {
-        case 1: found = FN(gather)(A, r0, r1, x, ldx, c, ldc, last, ahead, add, 1, 4); break;
-        case 2: found = FN(gather)(A, r0, r1, x, ldx, c, ldc, last, ahead, add, 2, 2); break;
-        case 3: found = FN(gather)(A, r0, r1, x, ldx, c, ldc, last, ahead, add, 3, 1); break;
-        case 4: found = FN(gather)(A, r0, r1, x, ldx, c, ldc, last, ahead, add, 4, 1); break;
-        case 5: found = FN(gather)(A, r0, r1, x, ldx, c, ldc, last, ahead, add, 5, 1); break;
-        case 6: found = FN(gather)(A, r0, r1, x, ldx, c, ldc, last, ahead, add, 6, 1); break;
-        case 7: found = FN(gather)(A, r0, r1, x, ldx, c, ldc, last, ahead, add, 7, 1); break;
-        default: found = FN(gather)(A, r0, r1, x, ldx, c, ldc, last, ahead, add, 8, 1);
+        case 1: found = FN(gather)(A, r0, r1, x, ldx, c, ldc, last, ahead, how, 1, 4); break;
+        case 2: found = FN(gather)(A, r0, r1, x, ldx, c, ldc, last, ahead, how, 2, 2); break;
+        case 3: found = FN(gather)(A, r0, r1, x, ldx, c, ldc, last, ahead, how, 3, 1); break;
+        case 4: found = FN(gather)(A, r0, r1, x, ldx, c, ldc, last, ahead, how, 4, 1); break;
+        case 5: found = FN(gather)(A, r0, r1, x, ldx, c, ldc, last, ahead, how, 5, 1); break;
+        case 6: found = FN(gather)(A, r0, r1, x, ldx, c, ldc, last, ahead, how, 6, 1); break;
+        case 7: found = FN(gather)(A, r0, r1, x, ldx, c, ldc, last, ahead, how, 7, 1); break;
+        default: found = FN(gather)(A, r0, r1, x, ldx, c, ldc, last, ahead, how, 8, 1);
         }
     }
     return found;
@@ -223,6 +226,7 @@ static int FN(spmm_t)(const sc_csr *A, int64_t r0, int64_t r1, const void *X_, i
 #undef PART
 #undef LOADV
 #undef STOREV
+#undef STREAMV
 #undef MULADD
 #undef FIRST
 #undef LOADP
@@ -234,7 +238,7 @@ static int FN(spmm_t)(const sc_csr *A, int64_t r0, int64_t r1, const void *X_, i
 #else   /* complex: the compiler's own vectors do */
 
 static int FN(spmm)(const sc_csr *A, int64_t r0, int64_t r1, const void *X_, int64_t ldx, void *C_, int64_t ldc,
-                    int64_t n, int64_t ahead, int add)
+                    int64_t n, int64_t ahead, int how)
 {
     const PTR *ptr = A->indptr;
     const IDX *col = A->indices;
@@ -245,7 +249,7 @@ static int FN(spmm)(const sc_csr *A, int64_t r0, int64_t r1, const void *X_, int
     (void)ahead;
     for (int64_t r = r0; r < r1; r++) {
         ACC *restrict c = C + r * ldc;
-        for (int64_t j = 0; j < n && !add; j++) c[j] = 0;
+        for (int64_t j = 0; j < n && how != SC_ADD; j++) c[j] = 0;
         for (int64_t p = ptr[r]; p < ptr[r + 1]; p++) {
             if (COL(p) >= cols) return SC_BAD_INDEX;
             const ACC *restrict x = X + (int64_t)COL(p) * ldx;

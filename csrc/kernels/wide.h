@@ -24,6 +24,15 @@ SC_INLINE lanes_double load_double(const double *p) { lanes_double v; memcpy(&v,
 SC_INLINE void store_float(float *p, lanes_float v) { memcpy(p, &v, sizeof v); }
 SC_INLINE void store_double(double *p, lanes_double v) { memcpy(p, &v, sizeof v); }
 
+/* Stores of whole aligned lines, part by part, past the caches; a fence comes after them, in the driver. */
+#if SC_LEVEL == 2
+SC_INLINE void stream_float(float *p, lanes_float v) { _mm256_stream_ps(p, (__m256)v); }
+SC_INLINE void stream_double(double *p, lanes_double v) { _mm256_stream_pd(p, (__m256d)v); }
+#else       /* not measured */
+#define stream_float store_float
+#define stream_double store_double
+#endif
+
 #if SC_LEVEL >= 512
 typedef __mmask16 part_float;
 typedef __mmask8 part_double;
