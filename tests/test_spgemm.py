@@ -424,3 +424,18 @@ def test_operands_that_are_no_sparse_matrix_are_named(other):
         for pair, name in (((A, other), "B must"), ((other, A), "A must")):
             with pytest.raises((TypeError, ValueError), match=name):
                 call(*pair)
+
+
+@pytest.mark.parametrize("columns", [2**31 + 5, 2**40])
+def test_plans_and_masks_of_more_columns_than_32_bits_count(rng, columns):
+    A, narrow = random_sparse(rng, 8, 10, 0.5), random_sparse(rng, 10, 60, 0.2)
+    names = np.sort(rng.choice(columns, 60, replace=False))
+    B = sp.csr_array((narrow.data, names[narrow.indices], narrow.indptr.astype(np.int64)), shape=(10, columns))
+    want = sc.matmul(A, B)
+    got = sc.masked_matmul(A, B, want)
+    np.testing.assert_array_equal(got.indices, want.indices)
+    np.testing.assert_allclose(got.data, want.data, rtol=1e-12)
+    plan = sc.MatmulPlan(A, B)
+    got = plan(A.data, 2 * B.data)
+    np.testing.assert_allclose(sc.add(got, want, beta=-2).data, 0, atol=1e-12)
+    assert got.shape == (8, columns) and plan.nnz == got.nnz

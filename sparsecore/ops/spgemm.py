@@ -230,6 +230,11 @@ def _masked(R, S, M, dtype, threads):
         out = np.zeros(M.indices.size, dtype)
         out[place.data - 1] = C.data
         return out
+    if S.shape[1] > np.iinfo(np.int32).max:     # columns by number, as in _product
+        names, numbers = np.unique(np.concatenate((checked(S, threads).indices, M.indices)), return_inverse=True)
+        parts = np.split(numbers.astype(np.int32), [S.indices.shape[0]])
+        S, M = (X._replace(shape=(X.shape[0], names.size), indptr=X.indptr.astype(np.int64), indices=part)
+                for X, part in zip((S, M), parts, strict=True))
     out = large.empty(M.indices.shape[0], _compute_type(dtype))
     _core.masked_matmul(*_buffers(R, dtype), *_buffers(S, dtype), M.shape, M.indptr, M.indices, out,
                         _threads.resolve(threads, _work(R, S)))
@@ -301,6 +306,8 @@ class MatmulPlan:
 
     def _place_products(self, R, S, threads):
         """Where each product goes within its row of C: 2 bytes a product, if that is little beside the result."""
+        if S.shape[1] > np.iinfo(np.int32).max:
+            return None
         self._products = np.empty(R.shape[0] + 1, np.int64)
         _core.count_products(*R[:4], *S[:4], self._products, threads)
         if self._products[-1] > 8 * self.nnz or np.diff(self._starts).max(initial=0) > 1 << 16:
