@@ -44,7 +44,7 @@ def rows(A, name="A"):
     if A.ndim != 2:
         raise ValueError(f"{name} must have 2 dimensions; it has {A.ndim}")
     if A.format not in ("csr", "csc"):
-        A = A.tocsr()
+        A = _converted(A, name)
     transposed = A.format == "csc"
     shape = A.shape[::-1] if transposed else A.shape
     indptr, indices, data = A.indptr, A.indices, A.data
@@ -70,6 +70,24 @@ def rows(A, name="A"):
         data = data[:nnz]
     return Rows(shape, _index(indptr, name, "indptr", indices), _index(indices, name, "indices", indices),
                 native(data), transposed)
+
+
+def _converted(A, name):
+    """CSR of another format, by SciPy, whose conversions write wherever the numbers point: they are checked first."""
+    if A.format == "coo":
+        numbers = zip(("rows", "columns"), A.coords, A.shape)
+    elif A.format == "bsr":
+        last = int(A.indptr[-1]) if A.indptr.shape[0] else -1
+        if (A.indptr.shape[0] != A.shape[0] // A.blocksize[0] + 1 or (np.diff(A.indptr) < 0).any() or A.indptr[0] != 0
+                or last > min(A.indices.shape[0], A.data.shape[0])):
+            raise ValueError(f"{name}: the indptr of its blocks does not rise from 0 to their number")
+        numbers = [("block columns", A.indices[:last], A.shape[1] // A.blocksize[1])]
+    else:
+        numbers = ()
+    for what, index, n in numbers:
+        if index.size and not 0 <= index.min() <= index.max() < n:
+            raise ValueError(f"{name}: its {what} run from {index.min()} to {index.max()}; it has {n}")
+    return A.tocsr()
 
 
 def _index(a, name, part, indices):

@@ -323,3 +323,18 @@ def test_damage_of_a_matrix_of_many_parts_is_found_by_every_operation(kind, widt
 def test_the_campaign_has_every_kind():
     assert len(KINDS) >= 30
     assert {drawn(k)[2] is None for k in range(len(KINDS))} == {True, False}
+
+
+@pytest.mark.parametrize("call", [lambda A: sc.matmul(A, np.ones(A.shape[1])), sc.prepare, sc.gram, sc.norm,
+                                  lambda A: sc.truncated_svd(A, 3), lambda A: sc.add(A, A)])
+def test_numbers_out_of_range_in_other_formats_are_refused_before_scipy_converts(call):
+    """SciPy's conversion of coordinates and blocks writes wherever they point: the process ended."""
+    A = sp.random_array((48, 40), density=0.1, format="coo", rng=np.random.default_rng(0))
+    B = A.tobsr(blocksize=(4, 4))
+    P = B.copy()
+    A.coords[0][3] = 10**8
+    B.indices[2] = 10**8
+    P.indptr[3] = 10**8
+    for broken in (A, B, P):
+        with pytest.raises(ValueError, match="row|column|indptr"):
+            call(broken)

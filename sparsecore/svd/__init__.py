@@ -54,12 +54,13 @@ def truncated_svd(A, k=None, *, tol=1e-3, solver="auto", which="LM", center=None
     v0 : ndarray (n,) or (n, j), or SVDResult, optional
         Where to start: approximate right singular vectors.
     max_passes : int, optional
-        At most about so many products of A or A^H with a block; what is not converged by then is returned as it is,
-        with its true residuals.
+        At most about so many products of A or A^H with a block (the start and the certificate take five in any case);
+        what is not converged by then is returned as it is, with its true residuals.  'gram' and 'lapack' do not count.
     seed : int
         The result depends on it and on the arguments only, not on the number of threads.
     callback : callable, optional
-        Called with a Progress (passes, matvecs, s, residuals) at every check; a true return value stops the iteration.
+        Called with a Progress (passes, matvecs, s, residuals) at every check of 'lanczos' and 'fewpass'; a true return
+        value stops the iteration.
     threads : int, optional
     energy : float in (0, 1], optional
         In place of k: the smallest k whose singular values hold this share of ||A||_F^2.
