@@ -271,10 +271,10 @@ int sc_panels_copy(enum sc_val val, int64_t n, const void *V, const double *fact
 /* norms[j] = ||Z[:, j] - s[j] V[:, j]||, summed in double */
 int sc_panels_residual(enum sc_val val, int64_t n, const void *V, const void *Z, int64_t p, const double *s,
                        double *norms, int threads);
-/* top[j] = the entry of largest magnitude in column j, the first of equals */
 /* Y -= a (b' X) for panels X of n rows and Y of m rows, vectors b of n and a of m */
 int sc_panels_outer(enum sc_val val, int64_t m, const void *a, int64_t n, const void *b, const void *X, void *Y,
                     int64_t p, int threads);
+/* top[j] = the entry of largest magnitude in column j, the first of equals */
 int sc_panels_top(enum sc_val val, int64_t n, const void *V, int64_t p, double *top, int threads);
 /* out = V (f32) as panels of f64 */
 int sc_panels_widen(int64_t n, const float *V, int64_t p, double *out, int threads);

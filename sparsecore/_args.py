@@ -78,8 +78,8 @@ def _converted(A, name):
         numbers = zip(("rows", "columns"), A.coords, A.shape)
     elif A.format == "bsr":
         last = int(A.indptr[-1]) if A.indptr.shape[0] else -1
-        if (A.indptr.shape[0] != A.shape[0] // A.blocksize[0] + 1 or (np.diff(A.indptr) < 0).any() or A.indptr[0] != 0
-                or last > min(A.indices.shape[0], A.data.shape[0])):
+        if (A.indptr.shape[0] != A.shape[0] // A.blocksize[0] + 1 or A.indptr[0] != 0
+                or (A.indptr[1:] < A.indptr[:-1]).any() or last > min(A.indices.shape[0], A.data.shape[0])):
             raise ValueError(f"{name}: the indptr of its blocks does not rise from 0 to their number")
         numbers = [("block columns", A.indices[:last], A.shape[1] // A.blocksize[1])]
     else:

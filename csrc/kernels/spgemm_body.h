@@ -488,7 +488,7 @@ static void SC_PASTE(masked, VNAME)(const sc_csr *A, const sc_csr *B, const sc_c
     const VAL *Av = A->data, *Bv = B->data;
     VAL *acc = acc_, *out = out_;
     const int64_t last = A->nnz - 1;
-    enum { STEP = 16 };     /* entries between two looks ahead (of a whole line) */
+    enum { STEP = 16 };     /* entries between two looks ahead: a line of columns */
     for (int64_t r = r0; r < r1; r++) {
         if (Mp[r] == Mp[r + 1]) continue;
         for (int64_t p = Mp[r]; p < Mp[r + 1]; p++) acc[Mc[p]] = 0;
@@ -496,7 +496,7 @@ static void SC_PASTE(masked, VNAME)(const sc_csr *A, const sc_csr *B, const sc_c
             VAL a = Av[p];
             int64_t q = Bp[Ac[p]], end = Bp[Ac[p] + 1], next = Bp[Ac[SC_MIN(p + 1, last)]];
             for (; (flags & SC_CANONICAL) && q + STEP <= end; q += STEP, next += STEP) {
-                for (int64_t k = 0; k < STEP; k += 16) __builtin_prefetch(Bc + next + k);
+                __builtin_prefetch(Bc + next);
                 for (int64_t k = 0; k < STEP; k += 64 / (int64_t)sizeof(VAL)) __builtin_prefetch(Bv + next + k);
                 /* columns of a canonical row differ: four sums are read before the first is written */
                 for (int64_t k = q; k < q + STEP; k += 4) {
