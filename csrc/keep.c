@@ -1,8 +1,8 @@
 /* Memory of large results.  Given back, a block is kept for the next result: the kernel clears fresh pages at 4 to 6
  * GB/s a core, in huge pages too, which was a third to a half of the time of writing a result.  Kept blocks are the
  * kernel's for the asking (MADV_FREE): it takes their pages when memory runs short, and a reuse before that costs
- * nothing.  The first few megabytes are not: malloc would keep as much, and telling the kernel takes longer than a small
- * product. */
+ * nothing.  The first few megabytes are not: malloc would keep as much, and telling the kernel takes longer than a
+ * small product. */
 #define _GNU_SOURCE
 #include "mem.h"
 

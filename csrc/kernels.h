@@ -66,8 +66,8 @@ struct sc_spgemm_kernels {
     /* out[p] = (A @ B)[r, col[p]] for the entries p of rows r0 <= r < r1 of M; acc holds B->cols sums, of any value */
     void (*masked[SC_NVAL])(const sc_csr *A, const sc_csr *B, const sc_csr *M, int64_t r0, int64_t r1, int flags,
                             void *acc, void *out);
-    /* Of a plan: slot[work[r] ...] = the place within row r of C of each product of the row (place: B->cols of scratch);
-     * then the sums, row r of C beginning at Cp[r]. */
+    /* Of a plan: slot[work[r] ...] = the place within row r of C of each product of the row (place: B->cols of
+     * scratch); then the sums, row r of C beginning at Cp[r]. */
     void (*slots)(const sc_csr *A, const sc_csr *B, const sc_csr *C, int64_t r0, int64_t r1, uint16_t *place,
                   const int64_t *work, uint16_t *slot);
     void (*planned[SC_NVAL])(const sc_csr *A, const sc_csr *B, const int64_t *Cp, int64_t r0, int64_t r1,
@@ -85,8 +85,8 @@ struct sc_select_kernels {
     void (*sample[3])(const void *x, int64_t n, int64_t m, void *out);
     void (*bracket[3])(const void *x, int64_t n, uint64_t lo, uint64_t hi, void *out, int64_t room,
                        struct sc_bracket *b);
-    void (*grade[3])(const void *x, int64_t n, uint64_t lo, uint64_t hi, int shift, uint8_t *mask, int far, int64_t *bins,
-                     uint64_t *top);
+    void (*grade[3])(const void *x, int64_t n, uint64_t lo, uint64_t hi, int shift, uint8_t *mask, int far,
+                     int64_t *bins, uint64_t *top);
     int64_t (*count_code)(const uint8_t *mask, int64_t n, uint8_t code);
     int64_t (*settle)(uint8_t *mask, int64_t n, uint8_t code, uint8_t from, int32_t *places, int64_t room);
     void (*histogram[3])(const void *x, int64_t n, uint64_t lo, uint64_t hi, int shift, int64_t *bins);
@@ -185,8 +185,9 @@ struct sc_elementwise_kernels {
     void (*times_dense[SC_NVAL][SC_NIDX])(const sc_csr *A, int64_t r0, int64_t r1, const sc_dense *D, void *out);
 };
 
-/* Sums of f(value) in double (complex double for the plain sum of complex values): by row, by column, of a range.  Those
- * by row ask for lines `ahead` entries before their use and return the largest column, which nobody need have checked. */
+/* Sums of f(value) in double (complex double for the plain sum of complex values): by row, by column, of a range.
+ * Those by row ask for lines `ahead` entries before their use and return the largest column, which nobody need have
+ * checked. */
 struct sc_reduce_kernels {
     uint64_t (*rows[SC_NREDUCE][SC_NVAL][SC_NIDX])(const sc_csr *A, int64_t r0, int64_t r1, const void *mean, void *y,
                                                    int64_t ahead);

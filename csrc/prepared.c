@@ -120,8 +120,8 @@ int sc_prepared_chain(int64_t n, const sc_prepared *P, const sc_finish *finish, 
     for (int k = 0; k < 2 && status == SC_OK; k++)
         if (rows[k] && !(buffer[k] = sc_alloc(rows[k] * SC_MAX(X->cols, 1), size))) status = SC_NO_MEMORY;
     for (int64_t i = 0; i < n && status == SC_OK; i++) {
-        sc_dense to = {.data = buffer[i & 1], .rows = P[i].rows, .cols = X->cols, .row_stride = X->cols, .col_stride = 1,
-                       .val = X->val};
+        sc_dense to = {.data = buffer[i & 1], .rows = P[i].rows, .cols = X->cols, .row_stride = X->cols,
+                       .col_stride = 1, .val = X->val};
         if (i == n - 1) to = *C;
         status = sc_prepared_matmul(P + i, &from, finish + i, &to, parallel[i] ? threads : 1);
         from = to;

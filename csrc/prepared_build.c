@@ -1,6 +1,6 @@
 /* From a compressed matrix to a layout for repeated products: counts, then contents.
  *
- * Parts are blocks of rows of A, whichever side is laid out: the layout of A.T is made from A without transposing it. */
+ * Parts are blocks of rows of A, whichever side is laid out: the layout of A.T is made from A, not transposed first. */
 #include "driver.h"
 
 static int64_t up(int64_t n, int64_t block) { return (n + block - 1) / block; }

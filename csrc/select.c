@@ -142,8 +142,8 @@ static void sample_bracket(int width, const char *x, int64_t n, int64_t k, char 
 }
 
 /* The k-th of n is among the b->kept keys in buffer.  A wide guess is narrowed to what rows alike would need. */
-static int pick_inside(int width, int64_t n, int64_t k, const struct sc_bracket *b, struct sc_guess *guess, void *buffer,
-                       struct sc_found *f)
+static int pick_inside(int width, int64_t n, int64_t k, const struct sc_bracket *b, struct sc_guess *guess,
+                       void *buffer, struct sc_found *f)
 {
     const struct sc_select_kernels *s = sc_kernels()->select;
     int64_t rank = k - b->from_hi, a, e;
@@ -424,7 +424,8 @@ static int range_from(int width, char *keys, int64_t m, int64_t room, int64_t k,
     return status;
 }
 
-int sc_range_of_sample(const struct sc_pieces *p, int64_t k, int64_t m, char *keys, int64_t room, struct sc_range *range)
+int sc_range_of_sample(const struct sc_pieces *p, int64_t k, int64_t m, char *keys, int64_t room,
+                       struct sc_range *range)
 {
     m = SC_MIN(m, SC_MIN(p->values / 8, room * 7 / 8));
     *range = (struct sc_range){0, key_last(p->width), 0};

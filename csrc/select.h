@@ -42,8 +42,8 @@ static inline char *sc_at(const sc_dense *D, int64_t r, int64_t c, size_t size)
     return (char *)D->data + (r * D->row_stride + c * D->col_stride) * (int64_t)size;
 }
 
-/* Keys: 0, 1, 2 for 16, 32, 64 bits, those of a complex value are of its modulus; the key of infinity, above which there
- * is only NaN. */
+/* Keys: 0, 1, 2 for 16, 32, 64 bits, those of a complex value are of its modulus; the key of infinity, above which
+ * there is only NaN. */
 int sc_key_width(enum sc_val val);
 uint64_t sc_key_inf(enum sc_val val);
 static inline int sc_is_complex(enum sc_val val) { return val == SC_C64 || val == SC_C128; }
@@ -69,8 +69,8 @@ struct sc_guess { int known; uint64_t lo, hi; };
 int sc_kth_serial(int width, const void *x, int64_t n, int64_t k, struct sc_guess *guess, void *buffer, int64_t room,
                   struct sc_found *f, uint64_t *top);
 
-/* Arrays of one type taken together, cut into parts.  W: those that are not empty; first: the first part of each, begin:
- * its first value. */
+/* Arrays of one type taken together, cut into parts.  W: those that are not empty; first: the first part of each,
+ * begin: its first value. */
 struct sc_pieces {
     sc_dense *W;
     struct sc_cuts *cuts;
@@ -86,9 +86,10 @@ typedef int sc_piece_fn(void *self, int slot, const struct sc_pieces *p, int64_t
                         int64_t number);
 int sc_everywhere(const struct sc_pieces *p, sc_piece_fn *work, void *self, int threads);
 
-/* lo..hi holds the k-th of all values with near certainty, by about m samples kept in `keys`, which has room for `room`;
- * share: of the samples that are equal to lo, or to hi, whichever are more. */
+/* lo..hi holds the k-th of all values with near certainty, by about m samples kept in `keys`, which has room for
+ * `room`; share: of the samples that are equal to lo, or to hi, whichever are more. */
 struct sc_range { uint64_t lo, hi; double share; };
-int sc_range_of_sample(const struct sc_pieces *p, int64_t k, int64_t m, char *keys, int64_t room, struct sc_range *range);
+int sc_range_of_sample(const struct sc_pieces *p, int64_t k, int64_t m, char *keys, int64_t room,
+                       struct sc_range *range);
 
 #endif

@@ -98,12 +98,12 @@ int sc_sddmm(const sc_csr *P, const void *X, const void *Y, int64_t n, int weigh
  *              index: 8-bit columns within the tile, row after row.
  *   PATTERNED  rows by fours; the columns of a tile that meet a group are listed by their 4-bit row mask;
  *              start[tile]: first of its list and first entry (with gaps between the lists);
- *              heads[tile]: 16 list lengths for every group; index: 8-bit columns within the tile; values column by column.
+ *              heads[tile]: 16 list lengths for every group; index: 8-bit columns in the tile; values by column.
  *   BITMASK    one block of columns; start: indptr; heads: 16-bit masks of every row, low bit first.
- *   SLICED     one block of columns; heads[rb]: the rows of a block by falling count; eight neighbours of that order are
- *              a slice, whose entries lie by turns, one of each row (SELL-C-sigma: Kreutzer et al., SIAM J. Sci. Comput.
- *              36, 2014); start[slice]: its first entry; index: 16-bit columns; a row that has ended goes on with 0.0
- *              at column `cols` (< 65536), where X is given a row of zeros.
+ *   SLICED     one block of columns; heads[rb]: the rows of a block by falling count; eight neighbours of that order
+ *              are a slice, whose entries lie by turns, one of each row (SELL-C-sigma: Kreutzer et al., SIAM J. Sci.
+ *              Comput. 36, 2014); start[slice]: its first entry; index: 16-bit columns; a row that has ended goes on
+ *              with 0.0 at column `cols` (< 65536), where X is given a row of zeros.
  *   LISTED     rows by fours, one block of columns; the columns that meet a group are listed by their 4-bit row mask in
  *              whole eights, the last one filled up with column `cols` (< 65536: zeros of X, as above);
  *              start[2 rb], start[2 rb + 1]: first column and first value of a block of rows; heads[group]: 16 list
@@ -132,7 +132,8 @@ typedef struct {
     int relu;
 } sc_finish;
 /* C = finish(P @ X) (NULL: nothing more); X and C with any strides, of P's type */
-int sc_prepared_matmul(const sc_prepared *P, const sc_dense *X, const sc_finish *finish, const sc_dense *C, int threads);
+int sc_prepared_matmul(const sc_prepared *P, const sc_dense *X, const sc_finish *finish, const sc_dense *C,
+                       int threads);
 /* C = finish[n-1](P[n-1] @ ... finish[0](P[0] @ X)), n >= 1; parallel[i]: product i takes
  * `threads`, else one */
 int sc_prepared_chain(int64_t n, const sc_prepared *P, const sc_finish *finish, const sc_dense *X, const sc_dense *C,
@@ -192,8 +193,8 @@ int sc_reduce(const sc_csr *A, enum sc_reduce what, enum sc_axis axis, const voi
  * to it.  SC_IS_NAN if there is a NaN. */
 int sc_kth_key(const sc_dense *W, int64_t n, int64_t k, int threads, uint64_t *key, int64_t *above, int64_t *equal);
 
-/* mask[i] (as W[i], row-major, without gaps) = 1 where the k largest keys of all arrays together are (1 <= k <= values),
- * ties to the first.  SC_IS_NAN if there is a NaN. */
+/* mask[i] (as W[i], row-major, without gaps) = 1 where the k largest keys of all arrays together are (1 <= k <=
+ * values), ties to the first.  SC_IS_NAN if there is a NaN. */
 int sc_topk_masks(const sc_dense *W, int64_t n, int64_t k, uint8_t *const *mask, int threads);
 
 /* What is selected from a dense W, in row-major order. */

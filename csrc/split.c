@@ -47,7 +47,7 @@ int sc_check_rows(const sc_csr *A, int64_t r0, int64_t r1)
 
 enum { WINDOWS = 16, ENTRIES = 256, SLOTS = 1024 };
 
-/* How many of WINDOWS * ENTRIES entries have a column whose line, of so many bytes a column, was not met shortly before. */
+/* How many of WINDOWS * ENTRIES entries have a column whose line, of so many bytes a column, was not just met. */
 static int fresh_lines(const sc_csr *A, int64_t bytes)
 {
     uint64_t seen[SLOTS];

@@ -23,11 +23,12 @@ int sc_check_rows(const sc_csr *A, int64_t r0, int64_t r1);
 /* The same for indptr alone: enough for kernels that use no index as an address. */
 int sc_check_pointers(const sc_csr *A, int64_t r0, int64_t r1);
 
-/* Do the columns of successive entries mostly fall on lines of memory not touched just before, in a vector (or panel) of
- * cols * bytes so large that most of them come from memory?  From a sample of the indices; a wrong answer costs time only. */
+/* Do the columns of successive entries mostly fall on lines of memory not touched just before, in a vector (or panel)
+ * of cols * bytes so large that most of them come from memory?  From a sample of the indices; a wrong answer costs time
+ * only. */
 int sc_scattered(const sc_csr *A, int64_t bytes);
 
-/* Do successive entries mostly meet columns again that were met shortly before, as in banded matrices?  From a sample. */
+/* Do successive entries mostly meet columns again that were just met, as in banded matrices?  From a sample. */
 int sc_local(const sc_csr *A);
 
 size_t sc_val_size(enum sc_val val);

@@ -27,14 +27,14 @@
 #define ENTRIES_PER_TURN (1 << 18)
 #define TURN_BYTES 256
 /* Where rows share their columns with their neighbours, the lines of C stay in cache by themselves (bcsstk16, 32
- * columns: 1.8 ms scattered, 2.5 turned).  Columns of more entries than that are scattered where a panel of X leaves the
- * L2 cache: terms of documents come by Zipf's law and the rows of the frequent ones stay in cache (32 columns: 17 ms
- * instead of 40); columns of few entries are not worth private outputs. */
+ * columns: 1.8 ms scattered, 2.5 turned).  Columns of more entries than that are scattered where a panel of X leaves
+ * the L2 cache: terms of documents come by Zipf's law and the rows of the frequent ones stay in cache (32 columns:
+ * 17 ms instead of 40); columns of few entries are not worth private outputs. */
 #define TURN_COLUMN_ENTRIES 32
 #define TURN_PANEL_BYTES (1 << 20)
 
-/* A longer row of C, in bytes, is computed by itself from its beginning to its end: the kernel would take a few lines of
- * all rows before the next few (256 columns: stocfor3 23.8 to 10.7 ms, email-Enron 56 to 33; 64 columns: no gain). */
+/* A longer row of C, in bytes, is computed by itself from its beginning to its end: the kernel would take a few lines
+ * of all rows before the next few (256 columns: stocfor3 23.8 to 10.7 ms, email-Enron 56 to 33; 64 columns: none). */
 #define ROW_BYTES 512
 
 /* A C of more bytes, by whole lines, is written past the caches, which saves reading it first (AVX2, two threads:
@@ -180,7 +180,7 @@ static int forward(const sc_csr *A, const sc_dense *X, const sc_dense *C, int th
 
 /* ---- C = A.T @ X ------------------------------------------------------------------------------------------------- */
 
-/* The next parts of the rows of output k, dealt out as in spmv.c.  The first output is C itself where it is row-major. */
+/* The next parts of the rows of output k, dealt out as in spmv.c.  The first output is C itself where it is by rows. */
 static void scatter_rows(void *job_, int64_t k, int thread)
 {
     struct job *job = job_;
@@ -399,8 +399,8 @@ static int product(const sc_csr *A, const sc_dense *X, const sc_dense *C, int64_
 {
     size_t acc = sc_acc_size(A->val);
     if (C->rows == 0 || C->cols == 0) return sc_check_rows(A, 0, A->rows);
-    /* A wide X that is read again and again: panels of four lines a row, packed (a power of two between rows would leave
-     * most sets of the cache empty). */
+    /* A wide X that is read again and again: panels of four lines a row, packed (a power of two between rows would
+     * leave most sets of the cache empty). */
     int wide = run == forward && row_major(X) && C->cols * (int64_t)acc > 256 &&
                A->nnz / SC_MAX(1, X->rows) >= PACK_USES && (double)X->rows * (double)C->cols * (double)acc > 1e6;
     if (row_major(X) && !wide) return run(A, X, C, threads);

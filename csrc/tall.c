@@ -212,7 +212,8 @@ static void top_panel(void *job, int64_t a, int thread)
 {
     const struct tall *t = job;
     (void)thread;
-    t->kernels->top[t->val]((const char *)t->V + (size_t)(a * t->w * t->n) * t->size, t->n, (double *)t->out + a * t->w);
+    t->kernels->top[t->val]((const char *)t->V + (size_t)(a * t->w * t->n) * t->size, t->n,
+                            (double *)t->out + a * t->w);
 }
 
 /* top[j] = the entry of largest magnitude in column j, the first of equals */
@@ -284,7 +285,8 @@ int sc_panels_fill(enum sc_val val, int64_t m, int64_t n, const void *A, int64_t
     return SC_OK;
 }
 
-/* G = R'R with R upper triangular, both s x s, row-major, in place; the least pivot, 0 where G is not positive definite */
+/* G = R'R with R upper triangular, both s x s, row-major, in place; the least pivot, 0 where G is not positive
+ * definite */
 static double cholesky(double *G, int64_t s)
 {
     double least = INFINITY;

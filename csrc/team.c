@@ -1,10 +1,10 @@
 /* A team that does not wait for latecomers.
  *
  * The end of an OpenMP region waits for every thread of its team, at work or not.  Where another process, or another
- * library's spinning pool, holds the core of one of them, that is one or more of the scheduler's turns of 4 ms: products
- * of 0.1 ms took 8 to 12 ms on two shared cores, and 0.1 to 0.2 with this team.  Here the caller begins at once,
- * helpers take what is left when they come, and only those that have taken something are waited for; after a moment's
- * spinning the caller sleeps, so that a helper that was given the caller's own core can go on. */
+ * library's spinning pool, holds the core of one of them, that is one or more of the scheduler's turns of 4 ms:
+ * products of 0.1 ms took 8 to 12 ms on two shared cores, and 0.1 to 0.2 with this team.  Here the caller begins at
+ * once, helpers take what is left when they come, and only those that have taken something are waited for; after a
+ * moment's spinning the caller sleeps, so that a helper that was given the caller's own core can go on. */
 #define _GNU_SOURCE
 #include "team.h"
 

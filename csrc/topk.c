@@ -1,8 +1,8 @@
 /* Masks of the k largest of several arrays together, in one read of them.
  *
- * A sample brackets the k-th magnitude.  The one pass writes 0 and 1 where an element is outside the bracket, and inside
- * a code that tells in which of some 250 equal steps of it; the counts of the codes tell in which step the k-th lies.  A
- * second pass, over the mask only, leaves the elements of that one step, a few in 10^5, for an exact choice.
+ * A sample brackets the k-th magnitude.  The one pass writes 0 and 1 where an element is outside the bracket, and
+ * inside a code that tells in which of some 250 equal steps of it; the counts of the codes tell in which step the k-th
+ * lies.  A second pass, over the mask only, leaves the elements of that one step, a few in 10^5, for an exact choice.
  * Where the bracket missed, or one magnitude is so frequent that a step holds too many, the k-th is found first and the
  * mask written in a second read. */
 #include "select.h"

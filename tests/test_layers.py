@@ -67,3 +67,10 @@ def test_every_parallel_region_names_its_threads():
         for line in code.splitlines():
             if re.search(r"#pragma omp parallel", line):
                 assert "num_threads(" in line, f"{path.name}: {line.strip()}"
+
+
+def test_lines_of_c_and_cython_fit_in_120_columns():     # those of Python are ruff's
+    for path in (p for room in ("csrc", "sparsecore") for p in (ROOT / room).rglob("*.*")):
+        if path.suffix in (".c", ".h", ".pxi", ".pxd", ".pyx"):
+            long = [i for i, line in enumerate(path.read_text().splitlines(), 1) if len(line) > 120]
+            assert not long, f"{path.name}: lines {long}"

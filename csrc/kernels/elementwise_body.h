@@ -13,7 +13,7 @@ static inline ACC FN(times)(ACC f, ACC x)
 
 /* Entries taken at once where two rows have the same columns */
 #define BLOCK 16
-/* Entries ahead of their use that the terms of a sum are asked for: the processor's own prefetching ends with a page. */
+/* Entries ahead of their use that the terms of a sum are asked for: the processor's prefetching ends with a page. */
 #define AHEAD 512
 
 /* What becomes of two values in one place: x + y, alpha x + beta y, x y */

@@ -160,7 +160,10 @@ static inline lanes rearrange_k32(lanes order, lanes v) { return _mm256_permutev
 static inline lanes rearrange_k64(lanes order, lanes v) { return _mm256_permutevar8x32_epi32(v, order); }
 
 /* the numbers of the bits of m in the first lanes */
-static inline lanes places_k32(unsigned m) { return _mm256_cvtepu8_epi32(_mm_loadl_epi64((const void *)(set_bits + m))); }
+static inline lanes places_k32(unsigned m)
+{
+    return _mm256_cvtepu8_epi32(_mm_loadl_epi64((const void *)(set_bits + m)));
+}
 static inline lanes places_k64(unsigned m) { return _mm256_cvtepu8_epi64(_mm_cvtsi32_si128((int)set_bits[m])); }
 static inline lanes squeeze_k32(unsigned m, lanes v) { return rearrange_k32(places_k32(m), v); }
 static inline lanes squeeze_k64(unsigned m, lanes v) { return rearrange_k64(order_k64(places_k64(m)), v); }

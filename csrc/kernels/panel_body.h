@@ -1,11 +1,11 @@
-/* Products with dense panels, rows ldx and ldc apart.  `ahead`: as in vector_body.h, and as there columns are checked as
- * they are read (a pass of its own over them took 8 to 14 % of a product with 8 columns); pointers are trusted. */
+/* Products with dense panels, rows ldx and ldc apart.  `ahead`: as in vector_body.h, and as there columns are checked
+ * as they are read (a pass of its own over them took 8 to 14 % of a product with 8 columns); pointers are trusted. */
 #define COL(p) ((uint64_t)(UIDX)col[p])
 #if VREAL
 
 /* Matrices of more bytes are asked for SC_STREAM bytes ahead: between reads of X all over the place the processor does
- * not see that they are read in order (4096 x 4096 f32 of 20 % on AVX2, two threads: 8 columns 9.2 to 3.1 ms, 64 columns
- * 20.6 to 10.5; within 5 % either way on smaller ones; not measured on AVX-512). */
+ * not see that they are read in order (4096 x 4096 f32 of 20 % on AVX2, two threads: 8 columns 9.2 to 3.1 ms, 64
+ * columns 20.6 to 10.5; within 5 % either way on smaller ones; not measured on AVX-512). */
 #define SC_STREAM_FROM (4 << 20)
 #define SC_STREAM 1024
 
@@ -20,8 +20,8 @@
 #define STOREP SC_PASTE(store_part, ACC)
 #define WIDTH ((int64_t)(sizeof(LANES) / sizeof(ACC)))
 
-/* C[r0:r1, 0:last+WIDTH] = A[r0:r1] @ X[:, 0:last+WIDTH]: T vectors in registers, the last at column `last` (over the one
- * before where the columns do not fill T).  One or two vectors would wait for themselves: U entries at a time, each
+/* C[r0:r1, 0:last+WIDTH] = A[r0:r1] @ X[:, 0:last+WIDTH]: T vectors in registers, the last at column `last` (over the
+ * one before where the columns do not fill T).  One or two vectors would wait for themselves: U entries at a time, each
  * into its own sums. */
 SC_INLINE int FN(gather)(const sc_csr *A, int64_t r0, int64_t r1, const ACC *X, int64_t ldx, ACC *C, int64_t ldc,
                           int64_t last, int64_t ahead, int how, const int T, const int U)

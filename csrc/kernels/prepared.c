@@ -14,8 +14,8 @@
 #undef SC_EACH
 
 #define WIDTHS(f) {f##_0, f##_1, f##_2, f##_3, f##_4}
-/* Four rows of accumulators: four vectors each where there are 32 registers, three where there are 16 and none is needed
- * for a product that waits to be added, else two. */
+/* Four rows of accumulators: four vectors each where there are 32 registers, three where there are 16 and none is
+ * needed for a product that waits to be added, else two. */
 #if SC_LEVEL == 512
 #define GROUP_WIDTHS(f) WIDTHS(f)
 #elif SC_LEVEL == 2

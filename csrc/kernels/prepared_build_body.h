@@ -64,7 +64,7 @@ static int FN(bitmask_fill)(const sc_csr *A, const sc_prepared *P, int by_column
     return 1;
 }
 
-/* ---- SLICED: start[slice] holds its number of entries until the driver sums up ------------------------------------ */
+/* ---- SLICED: start[slice] holds its number of entries until the driver sums up ----------------------------------- */
 
 static void FN(sliced_count)(const sc_csr *A, const sc_prepared *P, int by_columns, int64_t part)
 {
@@ -113,10 +113,10 @@ static int FN(sliced_fill)(const sc_csr *A, const sc_prepared *P, int by_columns
     return (uint64_t)top < (uint64_t)P->cols;
 }
 
-/* ---- LISTED: start[2 part] and start[2 part + 1] hold the sizes of a part until the driver sums up ----------------- */
+/* ---- LISTED: start[2 part] and start[2 part + 1] hold the sizes of a part until the driver sums up --------------- */
 
-/* The row masks of all columns in a group of four rows from r on; where asked for, dense[4 column + row] are its values.
- * 0 where a column lies outside. */
+/* The row masks of all columns in a group of four rows from r on; where asked for, dense[4 column + row] are its
+ * values.  0 where a column lies outside. */
 static int FN(group_masks)(const sc_csr *A, int64_t r, int64_t cols, uint8_t *masks, VAL *dense)
 {
     const PTR *ptr = A->indptr;
@@ -287,15 +287,16 @@ static int FN(blocked_fill)(const sc_csr *A, const sc_prepared *P, int by_column
 
 /* ---- PATTERNED -------------------------------------------------------------------------------------------------- */
 
-/* The next tile of a part as masks[group][column] and, if asked for, dense[group][column][4].  The rows of A in the part
- * are read on from `from`. */
+/* The next tile of a part as masks[group][column] and, if asked for, dense[group][column][4].  The rows of A in the
+ * part are read on from `from`. */
 static int FN(patterned_tile)(const sc_csr *A, const sc_prepared *P, int by_columns, int64_t part, int64_t other,
                               int64_t *from, uint8_t *masks, VAL *dense)
 {
     const PTR *ptr = A->indptr;
     const IDX *col = A->indices;
     const VAL *val = A->data;
-    int64_t rows = P->block_rows, cols = P->block_cols, own = by_columns ? cols : rows, across = by_columns ? rows : cols;
+    int64_t rows = P->block_rows, cols = P->block_cols;
+    int64_t own = by_columns ? cols : rows, across = by_columns ? rows : cols;
     int64_t r0 = part * own, c0 = other * across, m = SC_MIN(own, A->rows - r0), c1 = SC_MIN(c0 + across, A->cols);
     memset(masks, 0, (size_t)(rows / 4 * cols));
     for (int64_t o = 0; o < m; o++) {

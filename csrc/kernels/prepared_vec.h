@@ -71,7 +71,8 @@ static inline __m512d vec_expand_f64(unsigned m, const double *p)
 #define ROWS4(m) ROW(m), ROW(m + 1), ROW(m + 2), ROW(m + 3)
 #define ROWS16(m) ROWS4(m), ROWS4(m + 4), ROWS4(m + 8), ROWS4(m + 12)
 #define ROWS64(m) ROWS16(m), ROWS16(m + 16), ROWS16(m + 32), ROWS16(m + 48)
-static const int32_t spread_f32[256][8] __attribute__((aligned(32))) = {ROWS64(0), ROWS64(64), ROWS64(128), ROWS64(192)};
+static const int32_t spread_f32[256][8] __attribute__((aligned(32))) = {
+    ROWS64(0), ROWS64(64), ROWS64(128), ROWS64(192)};
 #undef LANE
 #undef ROW
 /* The same of four bits: a lane of 64 bits moves as two. */
@@ -103,7 +104,8 @@ static inline __m256d vec_spread_fma_f64(unsigned m, const double *a, __m256d b,
 }
 
 /* x[col[0]], x[col[1]], ...: the columns are loaded four at a time, the elements one by one, which is faster than a
- * gather instruction on Zen 3 (90 % zeros, in cache, two threads: 0.35 ms against 0.57; one by one from memory too: 0.37). */
+ * gather instruction on Zen 3 (90 % zeros, in cache, two threads: 0.35 ms against 0.57; one by one from memory too:
+ * 0.37). */
 static inline int32_t vec_bits(const float *x)
 {
     int32_t bits;

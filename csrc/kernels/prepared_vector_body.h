@@ -62,9 +62,10 @@ static void SC_PASTE(SC_PASTE(csr16, VNAME), 0)(const sc_prepared *P, int64_t rb
 
 /* A slice at a time, its rows in the lanes of two turns of sums: no row's end is mispredicted, no lane summed across
  * (95 % zeros, 1024 x 784, one thread: 14.5 to 10.7 us).  stream, a constant where this is inlined: ask ahead for what
- * does not come from the second cache (90 % zeros, 4096 x 4096, two threads: 0.49 to 0.32 ms; in cache it costs 8 %). */
-static inline __attribute__((always_inline)) void SC_PASTE(slices, VNAME)(const sc_prepared *P, int64_t rb, const VAL *x,
-                                                                          VAL *y, const int stream)
+ * does not come from the second cache (90 % zeros, 4096 x 4096, two threads: 0.49 to 0.32 ms; in cache it
+ * costs 8 %). */
+static inline __attribute__((always_inline)) void SC_PASTE(slices, VNAME)(const sc_prepared *P, int64_t rb,
+                                                                          const VAL *x, VAL *y, const int stream)
 {
     const uint8_t *id = (const uint8_t *)P->heads + rb * P->block_rows;
     const int64_t *start = P->start + rb * P->block_rows / SC_SLICE;
@@ -162,8 +163,8 @@ static void SC_PASTE(SC_PASTE(patterned, VNAME), 0)(const sc_prepared *P, int64_
     }
 }
 
-/* Eight elements of x are picked once for all the rows of a group that need them: 60 % zeros, 1024 x 784, one thread: 65
- * us where the bitmask took 123 and slices 87.  A mask is a constant of its loop, sums stay in registers. */
+/* Eight elements of x are picked once for all the rows of a group that need them: 60 % zeros, 1024 x 784, one thread:
+ * 65 us where the bitmask took 123 and slices 87.  A mask is a constant of its loop, sums stay in registers. */
 #if SC_LEVEL == 2
 static inline __attribute__((always_inline)) void SC_PASTE(listed_columns, VNAME)(
     const int m, int64_t n, int64_t cols, const VAL *x, const uint16_t **col, const VAL **val, VEC(t) c[4],
@@ -171,7 +172,8 @@ static inline __attribute__((always_inline)) void SC_PASTE(listed_columns, VNAME
 {
     enum { LANES = sizeof(VEC(t)) / sizeof(VAL), PARTS = SC_EIGHT / LANES };
     /* Columns of a list ascend: if one is in the place of its own number, so are all before it, and x is read as it
-     * lies.  Of rows without zeros, that is, which the masks 1, 3, 7 and 15 have (10 x 1024, one thread: 1.9 to 1.0 us). */
+     * lies.  Of rows without zeros, that is, which the masks 1, 3, 7 and 15 have (10 x 1024, one thread: 1.9 to
+     * 1.0 us). */
     int64_t full = (m & (m + 1)) == 0 ? cols / SC_EIGHT * SC_EIGHT : 0, end = n - full / SC_EIGHT;
     if (full && end >= 0 && (*col)[full - 1] == full - 1) {
         for (const VAL *from = x; n > end; n--, *col += SC_EIGHT, from += SC_EIGHT) {

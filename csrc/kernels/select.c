@@ -35,7 +35,8 @@ static inline int64_t codes_of_grades(__m256i grades, __m256i above, uint8_t *ma
 #endif
 
 #if SC_LEVEL >= 2 && SC_LEVEL < 512
-/* min((key + shifted) >> by, 255) of 32 keys, 0 where that is negative: what packing with saturation does.  Raises top. */
+/* min((key + shifted) >> by, 255) of 32 keys, 0 where that is negative: what packing with saturation does.  Raises
+ * top. */
 static inline __m256i grades_k16(const uint16_t *x, __m256i shifted, __m128i by, __m256i *top)
 {
     __m256i v[2];

@@ -115,10 +115,10 @@ static void SC_PASTE(bracket, KNAME)(const void *x_, int64_t n, uint64_t lo_, ui
     b->top = SC_MAX(b->top, top);
 }
 
-/* mask[i] = 0 for keys below lo, 1 for those above hi, and a code from 2 on for those between: 2 + ((key - lo) >> shift).
- * bins[code] counts them, but for code 0.  hi - lo + 1 is a multiple of 2^shift, of at most 252, or hi is the largest
- * of all keys; the key of infinity + 2^shift - lo is one.  Raises *top to the largest key.  `far`: the mask is written past the
- * caches. */
+/* mask[i] = 0 for keys below lo, 1 for those above hi, and for those between a code from 2 on: 2 + ((key - lo) >>
+ * shift).  bins[code] counts them, but for code 0.  hi - lo + 1 is a multiple of 2^shift, of at most 252, or hi is the
+ * largest of all keys; the key of infinity + 2^shift - lo is one.  Raises *top to the largest key.  `far`: the mask is
+ * written past the caches. */
 static void SC_PASTE(grade, KNAME)(const void *x_, int64_t n, uint64_t lo, uint64_t hi, int shift, uint8_t *mask,
                                    int far, int64_t *bins, uint64_t *top_)
 {
@@ -189,7 +189,7 @@ static void SC_PASTE(histogram, KNAME)(const void *x_, int64_t n, uint64_t lo_, 
 static uint64_t SC_PASTE(pick, KNAME)(void *keys, int64_t n, int64_t k, int64_t *above, int64_t *equal)
 {
     KEY *x = keys;
-    int64_t lo = 0, hi = n;    /* the k-th largest is among x[lo:hi]; what is before is larger, what is behind smaller */
+    int64_t lo = 0, hi = n;    /* the k-th largest is among x[lo:hi]; what is before is larger, behind smaller */
     uint64_t state = 0x9e3779b97f4a7c15u;
     for (;;) {
         KEY c[3];

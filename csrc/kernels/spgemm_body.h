@@ -218,7 +218,7 @@ static int64_t SC_PASTE(spgemm_dense, VNAME)(const VAL *a, int64_t *segment, int
         for (int64_t c = lo; c <= hi; c += TILE)
             for (int64_t i = 0; i < entries; i++) {
                 int64_t q = segment[2 * i], end = segment[2 * i + 1], some = q;
-                for (int more = 1; more && some < end; q = some) {      /* 64 entries at a time, up to column c + TILE */
+                for (int more = 1; more && some < end; q = some) {    /* 64 entries at a time, up to column c + TILE */
                     some = SC_MIN(q + 64, end);
                     more = Bc[some - 1] < c + TILE;
                     if (!more) some = first_at_least(Bc, q, some, c + TILE);
@@ -284,7 +284,8 @@ static int64_t SC_PASTE(spgemm_network, VNAME)(const VAL *a, const int64_t *segm
             const __m512d x = _mm512_set1_pd(a[i]);
             _mm512_storeu_pd(product + t, _mm512_mul_pd(x, _mm512_maskz_loadu_pd((__mmask8)m, Bv + q)));
             if (left > 8)
-                _mm512_storeu_pd(product + t + 8, _mm512_mul_pd(x, _mm512_maskz_loadu_pd((__mmask8)(m >> 8), Bv + q + 8)));
+                _mm512_storeu_pd(product + t + 8,
+                                 _mm512_mul_pd(x, _mm512_maskz_loadu_pd((__mmask8)(m >> 8), Bv + q + 8)));
 #else
             _mm512_storeu_ps(product + t, _mm512_mul_ps(_mm512_set1_ps(a[i]), _mm512_maskz_loadu_ps(m, Bv + q)));
 #endif

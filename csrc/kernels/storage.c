@@ -34,7 +34,7 @@ static int64_t columns_of_words(const uint64_t *words, int64_t n, int32_t *out, 
     return at;
 }
 
-/* out[j] = group * (j / keep) + the j-th position, `bits` (1, 2, 4 or 8) wide, of a row that begins with a whole byte */
+/* out[j] = group * (j / keep) + the j-th position, `bits` (1, 2, 4 or 8) wide, of a row that begins with a byte */
 static void columns_of_positions(const uint8_t *packed, int64_t count, int64_t keep, int64_t group, int bits,
                                  int32_t *out)
 {

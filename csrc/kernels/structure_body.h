@@ -47,9 +47,9 @@ static void FN(flip)(const sc_csr *A, int64_t r0, int64_t r1, int64_t *next, voi
 #define RUN 32
 
 #if SC_LEVEL >= 2
-/* Sorts n <= 8 * blocks entries by column: the place of an entry is its rank, the number of columns that are smaller, and
- * no branch depends on columns.  Both arrays go on for RUN + 1 entries.  Returns 0, and leaves all as it was, if two
- * columns are the same. */
+/* Sorts n <= 8 * blocks entries by column: the place of an entry is its rank, the number of columns that are smaller,
+ * and no branch depends on columns.  Both arrays go on for RUN + 1 entries.  Returns 0, and leaves all as it was, if
+ * two columns are the same. */
 SC_INLINE int FN(sort_by_rank)(int32_t *col, VAL *val, int64_t n, const int blocks)
 {
     int32_t c[RUN], rank[RUN];

@@ -1,4 +1,4 @@
-/* Tall matrices in panels of 64 bytes a row: inner products, updates and rotations of the bases of the truncated SVD. */
+/* Tall matrices in panels of 64 bytes a row: inner products, updates and rotations of bases of the truncated SVD. */
 #include "isa.h"
 
 /* No other library's bits are at stake here, and the fused multiply-add doubles the speed. */

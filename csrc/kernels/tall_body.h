@@ -1,5 +1,5 @@
-/* A tall matrix is held as panels of PW columns: element (i, PW p + c) at V[p * stride + PW i + c].  A row of a panel is
- * one line of 64 bytes, a panel is one stream.  Small matrices (PW p x PW q) are panels too, with stride PW PW p.
+/* A tall matrix is held as panels of PW columns: element (i, PW p + c) at V[p * stride + PW i + c].  A row of a panel
+ * is one line of 64 bytes, a panel is one stream.  Small matrices (PW p x PW q) are panels too, with stride PW PW p.
  * A tile of sums is 8 registers: HOLD rows (or columns of V) of PARTS vectors, half of what the 16 registers of AVX2
  * hold; all 64 sums of 8 x 8 doubles at once spilled and ran at a sixth of the speed there. */
 #define PW ((int64_t)(64 / sizeof(VAL)))

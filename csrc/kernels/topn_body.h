@@ -1,4 +1,4 @@
-/* col, val = the `top` largest of each row of A @ B that are above `floor`: ties go to the lowest column, NaN to nobody.
+/* col, val = the `top` largest of each row of A @ B that are above `floor`: ties go to the lowest column, NaN to none.
  *
  * One scan in the order of columns keeps what is above a bar.  Whenever enough is kept the bar rises to the top-th
  * largest so far, and the kept are thinned in their order: nothing is ever sorted. */

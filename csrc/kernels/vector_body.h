@@ -2,7 +2,8 @@
  * entries before their use the lines of x or y are asked for; 0 where they are near at hand (sc_scattered decides).
  *
  * Unlike other kernels these check what they read as they go: a check of its own, however small the pieces, makes the
- * streams of indices and of values take turns (banded matrix: 15 GB/s instead of 24), a comparison in passing is free. */
+ * streams of indices and of values take turns (banded matrix: 15 GB/s instead of 24), a comparison in passing is
+ * free. */
 
 #define SC_SHORT 16
 #define SC_BEYOND_CACHE (16 << 20)      /* bytes */

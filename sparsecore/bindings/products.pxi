@@ -54,8 +54,9 @@ cdef int product(const sc_csr *A, const sc_dense *X, const sc_dense *C, void *x,
     return sc_spmv_t(A, x, y, threads) if by_columns else sc_spmv(A, x, y, threads)
 
 def ordinary_product(A, B, int64_t serial, resolve):
-    """A @ B for a CSR or CSC `A` and a dense `B` of one type, in the shapes everybody uses; None where anything is out
-    of the ordinary: the general way answers, or explains.  More than `serial` multiply-adds ask `resolve` for threads."""
+    """A @ B for a CSR or CSC `A` and a dense `B` of one type, in the shapes everybody uses; None where anything is
+    out of the ordinary: the general way answers, or explains.  More than `serial` multiply-adds ask `resolve` for
+    threads."""
     cdef sc_csr view
     cdef sc_dense X, C
     cdef void *x

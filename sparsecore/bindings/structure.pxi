@@ -121,7 +121,8 @@ def take_cols(shape, indptr, indices, data, cnp.ndarray first, cnp.ndarray to, o
                               threads)
     check(status)
 
-def append_rows(shape, indptr, indices, data, rows, int64_t shift, cnp.ndarray next, out_indices, out_data, int threads):
+def append_rows(shape, indptr, indices, data, rows, int64_t shift, cnp.ndarray next, out_indices, out_data,
+                int threads):
     """Rows `rows` (all where None), columns moved by `shift`, to the places `next` of out."""
     cdef sc_csr A
     cdef sc_out out = out_view(next, out_indices, out_data)
