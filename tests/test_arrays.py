@@ -116,3 +116,24 @@ def test_scikit_learn_takes_them(rng):
     A, y = random_sparse(rng, 60, 12, 0.4), rng.standard_normal(60)
     fit = [linear_model.Ridge(solver="sparse_cg", tol=1e-10).fit(X, y).coef_ for X in (A, sc.csr_array(A))]
     np.testing.assert_allclose(fit[1], fit[0], rtol=1e-6)
+
+
+def test_a_malformed_integer_matrix_is_refused_before_scipy_follows_its_indices():
+    """SciPy's C wrote wherever the indices pointed: the process ended."""
+    plain = sp.csr_array(np.eye(4, dtype=int))
+    A = sc.accelerate(plain)
+    plain.indices[2] = 10**8       # the same buffer
+    for call in (lambda: A @ np.ones(4, int), lambda: np.ones(4, int) @ A, lambda: A @ A, lambda: A + A, lambda: A * A,
+                 A.tocsc, A.toarray, lambda: A.sum(axis=0), lambda: sc.accelerate(plain), lambda: sc.csr_array(plain),
+                 lambda: sc.csr_array((plain.data, plain.indices, plain.indptr), (4, 4))):
+        with pytest.raises(ValueError, match="index 100000000 at entry 2"):
+            call()
+
+
+def test_accelerate_leaves_behind_what_lies_after_the_last_entry():
+    """SciPy picks columns by all the indices there are: one behind the end was followed out of the matrix."""
+    plain = sp.csr_array(np.eye(4, dtype=int))
+    plain.indices, plain.data = np.append(plain.indices, 10**8), np.append(plain.data, 1)
+    A = sc.accelerate(plain)
+    assert A.indices.size == A.data.size == 4 and np.shares_memory(A.data, plain.data)
+    np.testing.assert_array_equal(A[:, [3, 0, 0]].toarray(), np.eye(4, dtype=int)[:, [3, 0, 0]])

@@ -155,6 +155,13 @@ def turned(A):
     return T
 
 
+def drop_in(A, module=sc):
+    """A drop-in array whose buffers (SciPy sorts in place: copies) were changed to those of A since it was made."""
+    B = getattr(module, f"{A.format}_array")(A.shape)
+    B.indptr, B.indices, B.data = A.indptr.copy(), A.indices.copy(), A.data.copy()
+    return B
+
+
 def operations(m, n):
     """name: (call, the same of the dense value).  A good matrix G of the same shape is the partner."""
     rng = np.random.default_rng(m * 100 + n)
@@ -201,7 +208,7 @@ def operations(m, n):
 
 def further(G, g, H, h, m, n):
     """Operations of other rooms, as far as this build has them."""
-    Y = np.ones((n, 3))
+    Y, whole, last = np.ones((n, 3)), G.astype(np.int64), np.array([n - 1, 0, 0])
     table = {
         "validate": (sc.validate, None),
         "masked_matmul": (lambda A: sc.masked_matmul(A, H, sp.csr_array(np.ones((m, 9)))), lambda D: D @ h),
@@ -224,6 +231,23 @@ def further(G, g, H, h, m, n):
         "truncated_svd lapack": (lambda A: sc.truncated_svd(A, 1, solver="lapack"), None),
         "truncated_svd gram": (lambda A: sc.truncated_svd(A, 1, solver="gram"), None),
         "truncated_svd transform": (lambda A: sc.truncated_svd(g, 1).transform(A), None),
+        "accelerate": (lambda A: sc.accelerate(drop_in(A, sp))[:, last], lambda D: D[:, last]),
+        "csr_array": (lambda A: sc.csr_array(drop_in(A, sp)) @ np.ones(n, int), lambda D: D @ np.ones(n)),
+        "csr_array of parts": (lambda A: type(drop_in(A))((A.data, A.indices, A.indptr), A.shape), None),
+        "csr_array @ vector": (lambda A: drop_in(A) @ np.arange(n), lambda D: D @ np.arange(n)),
+        "csr_array @ dense": (lambda A: drop_in(A) @ g.T.astype(int), lambda D: D @ g.T),
+        "csr_array @ sparse": (lambda A: drop_in(A) @ whole.T, lambda D: D @ g.T),
+        "csr_array @ from the left": (lambda A: np.ones((4, m), int) @ drop_in(A), lambda D: np.ones((4, m)) @ D),
+        "csr_array +": (lambda A: drop_in(A) + whole, lambda D: D + g),
+        "csr_array + dense": (lambda A: drop_in(A) + whole.toarray(), None),
+        "csr_array -": (lambda A: drop_in(A) - whole, lambda D: D - g),
+        "csr_array *": (lambda A: drop_in(A) * whole, lambda D: D * g),
+        "csr_array * dense": (lambda A: drop_in(A) * g, None),
+        "csr_array tocsr": (lambda A: drop_in(A).tocsr(), lambda D: D),
+        "csr_array tocsc": (lambda A: drop_in(A).tocsc(), lambda D: D),
+        "csr_array toarray": (lambda A: drop_in(A).toarray(), lambda D: D),
+        "csr_array sum": (lambda A: drop_in(A).sum(axis=0), None),
+        "csr_array sum of all": (lambda A: drop_in(A).sum(), None),
     }
     return {name: pair for name, pair in table.items() if hasattr(sc, name.split()[0])}
 
@@ -233,11 +257,13 @@ def run(number):
     keep = [np.array(part, copy=True) for part in (A.indptr, A.indices, A.data)]
     for operation, (call, of_dense) in operations(*A.shape).items():
         what = f"{operation} of {name}"
+        scipys = operation.startswith(("csr_array", "accelerate"))      # which has no C for unsigned indices
         try:
             got = call(A)
         except (ValueError, TypeError, OverflowError) as error:
             assert str(error), what
-            if letter and A.data.dtype.name in ("float32", "float64", "complex128") and of_dense is not None:
+            if (letter and A.data.dtype.name in ("float32", "float64", "complex128") and of_dense is not None
+                    and not scipys):
                 raise AssertionError(f"{what}: refused a sound matrix: {error}") from error
             continue
         except MemoryError as error:
@@ -249,8 +275,8 @@ def run(number):
                 continue
             if A.data.dtype == bool and (np.count_nonzero(D) < int(A.indptr[-1]) or operation in ("gram", "add right")):
                 continue        # twice True is True or 2, as SciPy takes it
-            got = got.toarray() if sp.issparse(got) and got.dtype.itemsize > 2 else sc.todense(got) if sp.issparse(
-                got) else got
+            if sp.issparse(got):
+                got = sc.todense(got) if got.dtype.itemsize <= 2 or scipys else got.toarray()
             np.testing.assert_allclose(np.asarray(got).astype(np.complex128), of_dense(D), rtol=2e-3, atol=2e-3,
                                        err_msg=what)
     for before, after in zip(keep, (A.indptr, A.indices, A.data), strict=True):
