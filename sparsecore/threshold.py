@@ -17,6 +17,7 @@ __all__ = ["apply_mask", "block_mask", "kth_magnitude", "nm_mask", "threshold", 
 
 TYPES = ("float16", "bfloat16", "float32", "float64", "complex64", "complex128")
 LONG = 512 << 10        # bytes of a slice that one thread searches
+PADDED = 1 << 20        # elements of rows of a sparse matrix that are compared at once
 WIDE_GROUP = 512        # elements: of larger groups, 64 rows of them would not fit a thread's scratch
 INF_BITS = {"float16": 0x7C00, "bfloat16": 0x7F80, "float32": 0x7F800000, "float64": 0x7FF0000000000000}
 
@@ -300,7 +301,8 @@ def _mask_by_slice(S, A, v, k, axis, threads):
     if A is not None:
         at = _axis(axis, 2)
         k = _args.count(k, "k", 0, A.shape[at], f"S has {A.shape[at]} {'columns' if at else 'rows'}")
-        return _sparse_slice_mask(A, v, k, at, threads)
+        _no_nan([v], ["S"], [A], _threads.resolve(threads, v.size))
+        return _sparse_slice_mask(A, k, at, threads)
     at = _axis(axis, v.ndim)
     k = _args.count(k, "k", 0, v.shape[at], f"S has {v.shape[at]} along axis {at}")
     t = _threads.resolve(threads, v.size)
@@ -325,22 +327,68 @@ def _mask_rows(plane, k, mask, v, threads):
         _find_nan([v], ["S"], [None])
 
 
-def _sparse_slice_mask(A, v, k, axis, threads):
-    """k of every row or column of a canonical CSR; what is not stored counts as zero."""
-    _no_nan([v], ["S"], [A], _threads.resolve(threads, v.size))
+def _largest_of_rows(A, k, name, threads):
+    """Of every row of a canonical CSR, where what is not stored counts as zero: (nonzero, keep, missing), which entries
+    are not zero, which of them are among the k largest, and how many zeros, from the first on, join them."""
+    v = _comparable(A.data, name)
+    t = _threads.resolve(threads, v.size)
+    nonzero, length = v != 0, np.diff(A.indptr)
+    before = _counted(nonzero)
+    found = np.diff(before[A.indptr])
+    keep = nonzero & np.repeat(found <= k, length)
+    rows = np.flatnonzero(found > k)
+    rows = rows[np.argsort(length[rows], kind="stable")]
+    sizes, first = length[rows], 0
+    while first < rows.size:        # rows of like length, filled up with zeros, are a dense matrix
+        least = int(sizes[first])
+        last = min(int(np.searchsorted(sizes, 2 * least, "right")), first + max(1, PADDED // (2 * least)))
+        column = np.arange(sizes[last - 1])
+        place = A.indptr[rows[first:last], None] + column
+        inside = column < sizes[first:last, None]
+        plane = v.take(place, mode="clip")
+        plane[~inside] = 0
+        mask = np.empty(plane.shape, bool)
+        _mask_rows(plane, k, mask, v, t)
+        keep[place[inside]] = mask[inside]
+        first = last
+    return nonzero, keep, np.maximum(k - found, 0)
+
+
+def _counted(flags):
+    """How many are set before each place, and at the end."""
+    total = np.zeros(flags.size + 1, np.int64)
+    np.cumsum(flags, out=total[1:])
+    return total
+
+
+def _rank_in_row(A, flags):
+    """For each entry of a CSR, how many before it in its row are set."""
+    total = _counted(flags)
+    return total[:-1] - np.repeat(total[A.indptr[:-1]], np.diff(A.indptr))
+
+
+def _sparse_slice_mask(A, k, axis, threads):
+    """Exactly k of every row or column of a canonical CSR."""
     B = A if axis == 1 else structure.transpose(A, threads=threads)
-    order = B.data if axis == 0 else v
-    order = _comparable(order, "S")
-    masks = []
-    for r in range(B.shape[0]):
-        part = slice(B.indptr[r], B.indptr[r + 1])
-        row = np.zeros(B.shape[1], order.dtype)
-        row[B.indices[part]] = order[part]
-        masks.append(np.flatnonzero(topk_mask(row, k, threads=1)))
-    indptr = np.arange(B.shape[0] + 1) * k
-    indices = np.concatenate(masks) if masks else np.empty(0, np.int64)
-    mask = sp.csr_array((np.ones(indices.size, bool), indices, indptr), B.shape)
-    return _args.container(A, "csr")(mask if axis == 1 else mask.T.tocsr())
+    _, keep, missing = _largest_of_rows(B, k, "S", threads)
+    row = np.repeat(np.arange(B.shape[0]), np.diff(B.indptr))[keep]
+    column, rank = B.indices[keep], _rank_in_row(B, keep)[keep]
+    # The zeros that join a row are its first: as far as they reach, the j-th of the k is column j.
+    indices = np.tile(np.arange(k, dtype=structure.index_type(*B.shape, B.shape[0] * k)), B.shape[0])
+    indices[row * k + rank + np.minimum(column - rank, missing[row])] = column
+    indptr = np.arange(B.shape[0] + 1, dtype=indices.dtype) * k
+    mask = _args.wrap(_args.container(A, "csr"), B.shape, indptr, indices, np.ones(indices.size, bool))
+    return mask if axis == 1 else structure.transpose(mask, threads=threads)
+
+
+def _topk_of_sparse(A, k, axis, threads):
+    """The entries of a canonical CSR that are among the k of their row or column, zeros that are stored included."""
+    B = A if axis == 1 else structure.transpose(A, threads=threads)
+    nonzero, keep, missing = _largest_of_rows(B, k, "W", threads)
+    if not nonzero.all():
+        keep |= ~nonzero & (B.indices - _rank_in_row(B, nonzero) < np.repeat(missing, np.diff(B.indptr)))
+    kept = _keep_entries(B, keep)
+    return kept if axis == 1 else structure.transpose(kept, threads=threads)
 
 
 def topk(W, k, *, axis=None, threads=None):
@@ -387,7 +435,8 @@ def topk(W, k, *, axis=None, threads=None):
 def _topk_by_slice(W, A, v, k, axis, threads):
     if A is not None:
         k = _args.count(k, "k", 0, A.shape[axis], f"W has {A.shape[axis]} {'columns' if axis else 'rows'}")
-        return apply_mask(A, _sparse_slice_mask(A, v, k, axis, threads))
+        _no_nan([v], ["W"], [A], _threads.resolve(threads, v.size))
+        return _topk_of_sparse(A, k, axis, threads)
     long = v.shape[1] * v.itemsize > LONG
     if axis == 0 or long or v.dtype.kind == "c" or v.dtype != np.asarray(W).dtype:
         return apply_mask(W, topk_mask(W, k, axis=axis, threads=threads), threads=threads)
