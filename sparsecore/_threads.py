@@ -121,9 +121,38 @@ def _blas():
 
 
 class _Inside:
-    """How many calls are in `one_blas_thread`, and what the first of them found."""
+    """How many calls are in `one_blas_thread`, how many of this thread, and what the first of all found."""
 
-    lock, calls, found = threading.Lock(), 0, ()
+    lock, calls, mine, found = threading.RLock(), 0, threading.local(), ()
+
+    @classmethod
+    def enter(cls, shared):
+        with cls.lock:
+            if not cls.calls:
+                cls.found = [lib.get_num_threads() for lib in shared]
+                _set_blas(shared, [1] * len(shared))
+            cls.calls += 1
+            cls.mine.calls = cls.own() + 1
+
+    @classmethod
+    def leave(cls, shared):
+        with cls.lock:
+            cls.calls -= 1
+            cls.mine.calls -= 1
+            if not cls.calls:
+                _set_blas(shared, cls.found)
+
+    @classmethod
+    def own(cls):
+        return getattr(cls.mine, "calls", 0)
+
+    @classmethod
+    def forked(cls):
+        """In a child only the thread that forked goes on: the calls of others never end, and leave their limit."""
+        cls.lock = threading.RLock()
+        left, cls.calls = cls.calls - cls.own(), cls.own()
+        if left and not cls.calls:
+            _set_blas(_blas()[1], cls.found)
 
 
 def _set_blas(libraries, counts):
@@ -144,28 +173,18 @@ def one_blas_thread():
     """
     own, shared = _blas()
     before = [lib.get_num_threads() for lib in own]
-    with _Inside.lock:
-        if not _Inside.calls:
-            _Inside.found = [lib.get_num_threads() for lib in shared]
-            _set_blas(shared, [1] * len(shared))
-        _Inside.calls += 1
+    _Inside.enter(shared)
     try:
         _set_blas(own, [1] * len(own))
         yield
     finally:
         _set_blas(own, before)
-        with _Inside.lock:
-            _Inside.calls -= 1
-            if not _Inside.calls:
-                _set_blas(shared, _Inside.found)
+        _Inside.leave(shared)
 
 
-def _after_fork():
-    _Inside.lock = threading.Lock()     # another thread may have held it
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
+if hasattr(os, "register_at_fork"):     # no fork between the limit and its count
+    os.register_at_fork(before=lambda: _Inside.lock.acquire(), after_in_parent=lambda: _Inside.lock.release(),
+                        after_in_child=_Inside.forked)
 
 
 def explain():

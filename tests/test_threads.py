@@ -132,6 +132,46 @@ def test_forked_children_run_kernels(rng, from_thread):
     assert sha(sc.matmul(A, x, threads=2), sc.matmul(A, X, threads=2), sc.matmul(A.T, z, threads=2)) == expected
 
 
+@POSIX
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+@pytest.mark.parametrize("in_a_call", [False, True])
+def test_a_fork_during_another_threads_svd_does_not_leave_blas_on_one_thread(in_a_call):
+    threadpoolctl = pytest.importorskip("threadpoolctl")
+
+    def blas():
+        return {lib["num_threads"] for lib in threadpoolctl.threadpool_info() if lib["user_api"] == "blas"}
+
+    inside, over = threading.Event(), threading.Event()
+
+    def other():
+        with _threads.one_blas_thread():
+            inside.set()
+            over.wait(30)
+
+    def work():
+        if in_a_call:
+            return blas() == {1}
+        with _threads.one_blas_thread():
+            within = blas()
+        return within == {1} and blas() == {2}
+
+    def both():
+        with _threads.one_blas_thread():
+            codes = children_finish(work, 3, 30)
+            return codes, blas()
+
+    with threadpoolctl.threadpool_limits(2, user_api="blas"):
+        if blas() != {2}:
+            pytest.skip("a BLAS here does not take two threads")
+        thread = threading.Thread(target=other)
+        thread.start()
+        inside.wait(30)
+        codes, seen = both() if in_a_call else (children_finish(lambda: blas() == {2} and work(), 3, 30), blas())
+        over.set()
+        thread.join()
+        assert codes == [0] * 3 and seen == {1} and blas() == {2}
+
+
 @pytest.mark.parametrize("method", ["fork", "forkserver", "spawn"])
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 def test_worker_processes_of_every_kind_run_kernels(rng, method):

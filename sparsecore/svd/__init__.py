@@ -43,7 +43,8 @@ def truncated_svd(A, k=None, *, tol=1e-3, solver="auto", which="LM", center=None
         Every residual is to be at most tol * s[0], and max_i |s_i^2 - sigma_i^2| at most tol * sigma_{k+1}^2.
     solver : {'auto', 'lanczos', 'fewpass', 'gram', 'lapack'}
         'auto' chooses by shape, k, tol and what a pass costs; the result says which.  'lanczos' and 'fewpass' hand
-        over to 'lapack' where their basis would fill the space.
+        over to 'lapack' where their basis would fill the space.  LAPACK's driver, and the eigensolver of 'gram', are
+        one call each: Ctrl-C takes effect when it returns.
     which : {'LM', 'SM'}
         Largest, or smallest (dense LAPACK up to 2^25 values of A, or a sparse LU of a square A).  For 'SM' the
         residuals are held against tol times the norm of A.
