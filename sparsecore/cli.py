@@ -43,6 +43,8 @@ def main(argv=None):
         if os.environ.get("SPARSECORE_TRACEBACK"):
             raise
         text = " ".join(str(error).split()) or type(error).__name__
+        if isinstance(error, OSError) and error.filename and error.strerror:
+            text = f"{error.filename}: {error.strerror.lower()}"
         print(f"sparsecore: error: {text}", file=sys.stderr)
         return 1
 
@@ -126,6 +128,7 @@ def prune(args):
 def evaluate(args):
     """The accuracy of a model on a table with labels."""
     from .pipeline import table_batches
+    from .pipeline.readers import labelled
 
     _check_report(args.report)
     model = _model(args)
@@ -136,13 +139,18 @@ def evaluate(args):
     batches = table_batches(args.data, numeric=model.features.numeric,
                             text=[*(set(model.features.columns) - set(model.features.numeric)), label],
                             batch_size=args.batch_size, workers=args.workers)
-    for batch in _progress(args)(batches, desc="evaluate", unit="batch"):
+    for batch in _progress(args)(labelled(batches, label, args.data), desc="evaluate", unit="batch"):
         started = time.perf_counter()
         found.update(zip(batch[label].tolist(), model.predict(batch).tolist()))
         seconds += time.perf_counter() - started
     rows = found.total()
     if not rows:
         raise Failure(f"{args.data} has no rows")
+    known = model.classes.tolist()
+    if not any(true in known for true, _ in found):
+        names = ", ".join(map(repr, known[:5])) + (" ..." if len(known) > 5 else "")
+        raise Failure(f"{args.data}: column {label!r} has none of the classes of {args.model}, which are {names}; "
+                      "--label names another column")
     classes = [{"class": c, "rows": sum(n for (true, _), n in found.items() if true == c),
                 "predicted": sum(n for (_, said), n in found.items() if said == c), "right": found[c, c]}
                for c in sorted({label for pair in found for label in pair})]
@@ -175,11 +183,13 @@ def predict(args):
     batches = _progress(args)(batches, desc="predict", unit="batch")
 
     def lines():
-        yield b"prediction\n"
+        header = b"prediction\n"      # not before the first rows could be read
         for batch in batches:
             text = io.StringIO()
             csv.writer(text, lineterminator="\n").writerows([label] for label in model.predict(batch))
-            yield text.getvalue().encode()
+            yield header + text.getvalue().encode()
+            header = b""
+        yield header
 
     if args.output:
         atomic_write(args.output, lines())

@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import re
 import subprocess
 import sys
 
@@ -285,11 +286,47 @@ def test_failures_are_one_clear_line_and_leave_nothing(tmp_path, table, texts, c
     assert "missing" in fit(blank, "--label", "b")
     assert "fake.csv.gz" in fit(fake, "--label", "b")
     assert "one value only" in fit(one, "--label", "b")
-    assert "no number" in fit(texts, "--label", "kind") or "cannot be read" in fit(texts, "--label", "kind")
-    assert "5 folds" in fit(texts, "--label", "text", "--text", "kind")
+    assert "column 'text' has a value that is no number" in fit(texts, "--label", "kind")
+    assert "name the class" in fit(texts, "--label", "text", "--text", "kind")
+    assert "cannot be the text too" in fit(texts, "--label", "kind", "--text", "kind")
     out = tmp_path / "no" / "m"
     assert "no folder" in fit(table, "--label", "x0")
     assert sorted(p.name for p in tmp_path.iterdir()) == before
+
+
+@pytest.mark.parametrize("content, message", [
+    ("a;b\n1;x\n2;y\n", r"no column 'b'.* separated by commas, not by ';'"),
+    ("some long text without a header\n1,x\n", r"no column 'b'.* 'some long text without a he\.\.\.'"),
+    ("a,B\n1,x\n2,y\n", r"no column 'b'.* did you mean 'B'\?"),
+    ("a,b\n1,x\n2,y\n3,\n4,x\n", r"row 3 has no label in column 'b'; fill it, or drop such rows"),
+    ("a,b\n1,x\n2,nan\n", r"row 2 has no label"),
+    ("a,b\n1,caf\u00e9\n2,y\n", r"not in UTF-8; convert it .*iconv"),
+    ("a,\u00e9,b\n1,2,x\n2,2,y\n", r"not in UTF-8; convert it .*iconv"),
+    ("a,b\n1,x\n2,x\n", r"one value only, 'x'; a classifier needs two"),
+    ("a,b\n" + "1,x\n2,y\n" * 4 + "3,z\n", r"class 'z' has 1 rows; 5 folds need as many: join .*--folds.*--test"),
+])
+@pytest.mark.parametrize("batches", [(), ("--batch-size", "2")])
+def test_what_a_beginner_gets_wrong_in_a_table_is_told_with_what_to_do(tmp_path, capsys, content, message, batches):
+    path = tmp_path / "table.csv"
+    path.write_text(content, encoding="latin-1")
+    if batches and "folds" in message:      # they hold out rows instead
+        return
+    if batches:
+        message = message.replace(", 'x'; a", "; a")
+    said = failed(capsys, "fit", path, "--label", "b", "--sparsity", "0.5", "-o", tmp_path / "m", *batches)
+    assert re.search(message, said), said
+
+
+def test_evaluating_by_a_column_of_other_labels_is_told(tmp_path, capsys):
+    path, model = tmp_path / "table.csv", tmp_path / "m"
+    path.write_text("a,b,c\n" + "1,x,u\n2,y,v\n" * 9)
+    assert run(capsys, "fit", path, "--label", "b", "--features", "a", "--sparsity", "0", "-o", model)[0] == 0
+    said = failed(capsys, "evaluate", model, path, "--label", "c")
+    assert re.search("column 'c' has none of the classes of .*, which are 'x', 'y'", said), said
+
+
+def test_predict_prints_nothing_when_the_table_is_missing(tmp_path, capsys, fitted):
+    assert "missing.csv: no such file or directory" in failed(capsys, "predict", fitted, tmp_path / "missing.csv")
 
 
 def test_damaged_models_are_one_clear_line(tmp_path, table, fitted, capsys):

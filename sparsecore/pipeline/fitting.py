@@ -13,7 +13,7 @@ from .features import TableFeatures, TextFeatures
 from .linear import AGAIN, CHOICE, input_stats, prune_linear
 from .model import CondensedModel, accuracy, cross_validate, mass, train
 from .outofcore import HELD_OUT, ahead, fit_batches
-from .readers import DataError, read_columns, table_batches
+from .readers import DataError, labelled, read_columns, table_batches
 from .shards import Linear, fit_shards, merge
 
 BATCH_TERMS = 4096  # moments take terms^2 * 8 bytes
@@ -48,6 +48,8 @@ class Options:
 
     def spec(self, path):
         """Features that know their columns but have seen no data."""
+        if self.text == self.label:
+            raise DataError(f"{self.label!r} is the label; it cannot be the text too")
         if self.text:
             return TextFeatures(self.text, ngrams=self.ngrams, min_df=self.min_df,
                                 most=self.most or (BATCH_TERMS if self.batch_size else None))
@@ -81,10 +83,10 @@ def fit(path, options, *, test=None, progress=lambda items, **_: iter(items)):
         return model, _facts(path, test, options, rows, model.classes, dense, model, found)
     if options.shards:
         return _fit_shards(path, options, spec, test, progress)
-    data = read(path, spec, options)
+    data = read(path, spec, options, progress)
     y = np.array(data[options.label], dtype=object)
     classes = _classes(path, y, options, test)
-    raw = spec.count(data, ahead(path, spec, options))
+    raw = _counted(path, spec, options, data, progress)
     if test is None:
         found = cross_validate(raw, y, spec, folds_count=options.folds, seed=options.seed,
                                progress=lambda items: progress(items, desc="cross-validation", unit="fold"),
@@ -101,9 +103,9 @@ def fit(path, options, *, test=None, progress=lambda items, **_: iter(items)):
 
 def _fit_shards(path, options, spec, test, progress):
     """One sub-model per part of the rows, merged by their mean, pruned, solved again part by part, merged again."""
-    data = read(path, spec, options)
+    data = read(path, spec, options, progress)
     y = np.array(data[options.label], dtype=object)
-    raw = spec.count(data, ahead(path, spec, options))
+    raw = _counted(path, spec, options, data, progress)
     held = np.zeros(len(y), bool)
     held[::HELD_OUT] = test is None
     classes = _classes(path, y, replace(options, folds=1), path)
@@ -139,11 +141,18 @@ def _fit_shards(path, options, spec, test, progress):
     return model, facts
 
 
-def read(path, spec, options):
+def _counted(path, spec, options, data, progress):
+    """The raw rows of a table that was read."""
+    apply = ahead(path, spec, options)
+    return spec.count(data, lambda function, parts: progress(apply(function, parts), desc="features", unit="part"))
+
+
+def read(path, spec, options, progress=lambda items, **_: iter(items)):
     """The columns of a whole table."""
     texts = [c for c in spec.columns if c not in spec.numeric]
-    parts = list(table_batches(path, numeric=spec.numeric, text=[*texts, options.label],
-                               batch_size=50_000, workers=options.workers))
+    found = table_batches(path, numeric=spec.numeric, text=[*texts, options.label], batch_size=50_000,
+                          workers=options.workers)
+    parts = list(progress(labelled(found, options.label, path), desc="reading", unit="batch"))
     if not parts:
         raise DataError(f"{path} has no rows")
     return {column: np.concatenate([part[column] for part in parts]) for column in parts[0]}
@@ -158,7 +167,7 @@ def summary(facts):
         f"{facts['rows']:,} rows, {facts['features']:,} features, {len(facts['classes'])} classes; accuracy {how}",
         f"  dense                {100 * facts['accuracy_dense']:6.2f} %   {facts['weights']:,} weights, "
         f"{facts['bytes_dense']:,} bytes",
-        f"  {100 * facts['sparsity']:.4g} % sparse{'':<8} {100 * facts['accuracy_pruned']:6.2f} %   "
+        f"  {100 * facts['sparsity']:.4g} % sparse".ljust(23) + f"{100 * facts['accuracy_pruned']:6.2f} %   "
         f"{facts['kept']:,} weights, {facts['bytes_pruned']:,} bytes",
         f"  difference           {100 * (facts['accuracy_pruned'] - facts['accuracy_dense']):+6.2f} points",
         *(f"  shard {s['shard']}: {s['error'] or format(100 * s['accuracy'], '.2f') + ' % on its own held-out rows'}"
@@ -196,10 +205,15 @@ def _facts(path, test, options, rows, classes, dense, model, found):
 def _classes(path, y, options, test):
     classes, counts = np.unique(y, return_counts=True)
     if len(classes) < 2:
-        raise DataError(f"{path}: the label {options.label!r} has one value only, {classes[0]!r}")
+        raise DataError(f"{path}: the label {options.label!r} has one value only, {classes[0]!r}; a classifier needs "
+                        "two")
     if test is None and counts.min() < options.folds:
         rare = classes[counts.argmin()]
-        raise DataError(f"{path}: the class {rare!r} has {counts.min()} rows; {options.folds} folds need as many")
+        if len(classes) > len(y) // 2:
+            raise DataError(f"{path}: the label {options.label!r} has {len(classes)} values in {len(y)} rows; it is to "
+                            "name the class of a row")
+        raise DataError(f"{path}: the class {rare!r} has {counts.min()} rows; {options.folds} folds need as many: join "
+                        "or drop rare classes, take fewer --folds, or measure on a table of its own (--test)")
     if test is None and options.folds < 2:
         raise DataError(f"{options.folds} fold; cross-validation needs 2 or more")
     return classes

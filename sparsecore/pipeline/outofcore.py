@@ -22,7 +22,7 @@ import scipy.sparse as sp
 from .._threads import get_num_threads
 from .linear import AGAIN, CHOICE, Moments, encode_labels, input_stats, pick_labels, prune_linear
 from .model import CondensedModel
-from .readers import DataError, ordered_map, table_batches
+from .readers import DataError, labelled, ordered_map, table_batches
 
 __all__ = ["ahead", "fit_batches"]
 
@@ -98,7 +98,7 @@ class _Run:
         found = table_batches(path or self.path, numeric=spec.numeric, text=[*texts, options.label],
                               batch_size=rows or options.batch_size, prefetch=options.prefetch,
                               workers=options.workers)
-        return self.progress(found, desc=what, unit="batch")
+        return self.progress(labelled(found, options.label, path or self.path), desc=what, unit="batch")
 
     def learn(self, spec):
         classes, rows = set(), 0
@@ -112,7 +112,7 @@ class _Run:
 
         features = spec.learn(seen(), ahead(self.path, spec, self.options))
         if len(classes) < 2:
-            raise DataError(f"{self.path}: the label {self.options.label!r} has one value only")
+            raise DataError(f"{self.path}: the label {self.options.label!r} has one value only; a classifier needs two")
         return features, np.array(sorted(classes), dtype=object), rows
 
     def rows(self, features, what, path=None, only_held=False):

@@ -8,21 +8,24 @@ on block and batch size, never on the file's.
 from __future__ import annotations
 
 import csv
+import difflib
 import gzip
 import io
 import multiprocessing
 import os
 import queue
+import re
 import threading
 import zlib
 from collections import deque
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-__all__ = ["DataError", "fresh_processes", "ordered_map", "prefetched", "read_columns", "table_batches"]
+__all__ = ["DataError", "fresh_processes", "labelled", "ordered_map", "prefetched", "read_columns", "table_batches"]
 
 BLOCK = 4 << 20
 _LONGEST_RECORD = 64 * BLOCK
@@ -56,7 +59,7 @@ def table_batches(path, *, numeric=(), text=(), batch_size=50_000, prefetch=2, w
     header = read_columns(path)
     for column in wanted:
         if column not in header:
-            raise DataError(f"{path} has no column {column!r}; it has {', '.join(map(repr, header))}")
+            raise DataError(f"{path} has no column {column!r}; {_what_it_has(column, header)}")
         if header.count(column) > 1:
             raise DataError(f"{path} has {header.count(column)} columns called {column!r}")
     workers = workers or get_num_threads()
@@ -67,6 +70,30 @@ def table_batches(path, *, numeric=(), text=(), batch_size=50_000, prefetch=2, w
 
     blocks = prefetched(_guarded(_parquet_blocks(path, wanted) if _is_parquet(path) else _csv_blocks(path), path), 1)
     yield from _regrouped(ordered_map(parse, blocks, workers, prefetch), wanted, batch_size)
+
+
+def _what_it_has(column, header):
+    """The rest of the message that a column is not there: what may have gone wrong."""
+    near = difflib.get_close_matches(column.lower(), [name.lower() for name in header], 1)
+    like = next((f"; did you mean {name!r}?" for name in header if [name.lower()] == near), "")
+    other = next((mark for mark in ";\t|" if len(header) == 1 and mark in header[0]), None)
+    if other:
+        like = f": fields are to be separated by commas, not by {other!r}"
+    names = [repr(name if len(name) <= 30 else name[:27] + "...") for name in header[:20]]
+    more = f" and {len(header) - 20} more" if len(header) > 20 else ""
+    return f"its first row, which is to name the columns, has {', '.join(names)}{more}{like}"
+
+
+def labelled(batches, label, path):
+    """The same batches; DataError at the first row whose label is missing."""
+    rows = 0
+    for batch in batches:
+        for i, value in enumerate(batch[label]):
+            if not value.strip() or value in ("nan", "NaN"):
+                raise DataError(f"{path}: row {rows + i + 1} has no label in column {label!r}; fill it, or drop such "
+                                "rows")
+        rows += len(batch[label])
+        yield batch
 
 
 def prefetched(items, depth):
@@ -178,13 +205,13 @@ def _parquet_blocks(path, wanted):
 
 def _columns(block, path, header, numeric, text):
     if isinstance(block, bytes):
-        block = _parse_csv(block, header, numeric, text)
+        block = _parse_csv(block, path, header, numeric, text)
     found = {}
     for column in numeric:
         try:
             values = np.asarray(block[column], dtype=np.float64)
         except (TypeError, ValueError) as error:
-            raise DataError(f"{path}: column {column!r} has a value that is no number ({error})") from None
+            raise DataError(_no_number(path, column, error)) from None
         if not np.isfinite(values).all():
             raise DataError(f"{path}: column {column!r} has missing or infinite values; fill or drop them first")
         found[column] = values
@@ -196,26 +223,55 @@ def _columns(block, path, header, numeric, text):
     return found
 
 
-def _parse_csv(block, header, numeric, text):
+def _no_number(path, column, what):
+    return (f"{path}: column {column!r} has a value that is no number ({what!s:.80}); a column of text goes with "
+            "--text, others are left out by naming the numeric ones: --features")
+
+
+def _parse_csv(block, path, header, numeric, text):
     """{column: values}, by pyarrow where it is installed (it parses on several cores), else by pandas."""
     types = {**dict.fromkeys(text, "str"), **dict.fromkeys(numeric, "float64")}
     try:
         import pyarrow
         from pyarrow import csv as arrow
     except ImportError:
-        pandas = _pandas()
-        frame = pandas.read_csv(io.BytesIO(block), header=None, names=header, usecols=list(types), dtype=types,
-                                keep_default_na=False, na_values={c: [""] for c in numeric})
-        return {column: frame[column].to_numpy() for column in types}
+        return _parse_by_pandas(block, path, header, numeric, types)
     arrow_types = {c: pyarrow.float64() if t == "float64" else pyarrow.string() for c, t in types.items()}
-    table = arrow.read_csv(
-        pyarrow.BufferReader(block),
-        read_options=arrow.ReadOptions(column_names=header, use_threads=False),
-        parse_options=arrow.ParseOptions(newlines_in_values=True),
-        convert_options=arrow.ConvertOptions(include_columns=list(types), column_types=arrow_types, null_values=[""],
-                                             strings_can_be_null=False, quoted_strings_can_be_null=False),
-    )
+    try:
+        table = arrow.read_csv(
+            pyarrow.BufferReader(block),
+            read_options=arrow.ReadOptions(column_names=header, use_threads=False),
+            parse_options=arrow.ParseOptions(newlines_in_values=True),
+            convert_options=arrow.ConvertOptions(include_columns=list(types), column_types=arrow_types,
+                                                 null_values=[""], strings_can_be_null=False,
+                                                 quoted_strings_can_be_null=False),
+        )
+    except pyarrow.ArrowInvalid as error:
+        place = re.search(r"In CSV column #(\d+).*to double: (invalid value .*)", str(error), re.S)
+        if place:
+            raise DataError(_no_number(path, header[int(place[1])], place[2])) from None
+        raise
     return {column: table[column].to_numpy() for column in types}
+
+
+def _parse_by_pandas(block, path, header, numeric, types):
+    pandas = _pandas()
+    read = partial(pandas.read_csv, header=None, names=header, usecols=list(types), keep_default_na=False,
+                   na_values={c: [""] for c in numeric})
+    try:
+        frame = read(io.BytesIO(block), dtype=types)
+    except UnicodeDecodeError:
+        raise
+    except ValueError:      # which does not name the column
+        frame = read(io.BytesIO(block), dtype="str")
+        for column in numeric:
+            try:
+                pandas.to_numeric(frame[column])
+            except ValueError as error:
+                what = re.sub(r" at position \d+", "", str(error))     # counted in a part of the file
+                raise DataError(_no_number(path, column, what)) from None
+        raise
+    return {column: frame[column].to_numpy() for column in types}
 
 
 def _regrouped(parts, columns, rows):
@@ -253,10 +309,14 @@ def _as_data_errors(path):
         yield
     except (DataError, FileNotFoundError, PermissionError, IsADirectoryError):
         raise
-    except (gzip.BadGzipFile, EOFError, zlib.error, UnicodeDecodeError, csv.Error) as error:
+    except (gzip.BadGzipFile, EOFError, zlib.error, csv.Error) as error:
         raise DataError(f"{path} cannot be read: {error}") from error
-    except ValueError as error:  # pyarrow.ArrowInvalid and pandas.errors.ParserError are ValueErrors
-        raise DataError(f"{path} cannot be read: {' '.join(str(error).split())[:200]}") from error
+    except ValueError as error:  # pyarrow.ArrowInvalid, pandas.errors.ParserError, UnicodeDecodeError
+        if isinstance(error, UnicodeDecodeError) or "invalid UTF8" in str(error):
+            raise DataError(f"{path} is not in UTF-8; convert it first, from Latin-1 for example by: "
+                            "iconv -f latin1 -t utf-8 OLD > NEW") from error
+        what = re.sub(r"\bRow #\d+: ", "", " ".join(str(error).split()))      # counted in a part of the file
+        raise DataError(f"{path} cannot be read: {what[:200]}") from error
 
 
 def _is_parquet(path):
