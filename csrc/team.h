@@ -13,8 +13,8 @@ static inline int sc_thread(void) { return 0; }
 #endif
 
 /* part(job, k, thread) for every 0 <= k < parts, on the caller and on helpers, `threads` in all, of which each has a
- * number 0 <= thread < threads of its own (for scratch).  Whoever is free takes the next run of `chunk` parts; a helper
- * that comes late finds its share done, and nobody waits for it. */
+ * number 0 <= thread < threads of its own (for scratch).  Each begins with a share of neighbouring parts, in runs of
+ * `chunk`, and then takes what others have left; a helper that comes late finds its share done, and nobody waits. */
 typedef void sc_part_fn(void *job, int64_t part, int thread);
 void sc_team(int64_t parts, int64_t chunk, int threads, sc_part_fn *part, void *job);
 
