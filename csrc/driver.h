@@ -32,6 +32,15 @@ static inline void sc_report(int *status, int found)
     }
 }
 
+/* What any thread has reported so far: whether it is worth going on. */
+static inline int sc_reported(int *status)
+{
+    int found;
+#pragma omp atomic read
+    found = *status;
+    return found;
+}
+
 #define SC_MIN(a, b) ((a) < (b) ? (a) : (b))
 #define SC_MAX(a, b) ((a) > (b) ? (a) : (b))
 

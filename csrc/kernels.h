@@ -21,15 +21,18 @@ struct sc_check_kernels {
  * They check columns as they read them and return a status; those with vectors check pointers too. */
 enum { SC_WRITE, SC_ADD, SC_WRITE_PAST };     /* the last: past the caches where C lies so; a fence comes after it */
 typedef int sc_spmv_fn(const sc_csr *A, int64_t r0, int64_t r1, const void *x, void *y, int64_t ahead);
+/* Transposed products also refuse columns before `low`. */
+typedef int sc_spmv_t_fn(const sc_csr *A, int64_t r0, int64_t r1, const void *x, void *y, int64_t low, int64_t ahead);
 typedef int sc_spmm_fn(const sc_csr *A, int64_t r0, int64_t r1, const void *X, int64_t ldx, void *C, int64_t ldc,
                        int64_t n, int64_t ahead, int how);
 typedef int sc_spmm_t_fn(const sc_csr *A, int64_t r0, int64_t r1, const void *X, int64_t ldx, void *C, int64_t ldc,
-                         int64_t n, int64_t ahead);
+                         int64_t n, int64_t low, int64_t ahead);
 /* Rows r0 <= r < r1 of A by columns: column c has the entries start[c] <= k < start[c + 1] of row and val, in the order
  * of rows.  start has A->cols + 2 places.  0 where A changed in between. */
 typedef int sc_by_column_fn(const sc_csr *A, int64_t r0, int64_t r1, int32_t *start, int32_t *row, void *val);
 struct sc_product_kernels {
-    sc_spmv_fn *spmv[SC_NVAL][SC_NIDX], *spmv_t[SC_NVAL][SC_NIDX];
+    sc_spmv_fn *spmv[SC_NVAL][SC_NIDX];
+    sc_spmv_t_fn *spmv_t[SC_NVAL][SC_NIDX];
     sc_spmm_fn *spmm[SC_NVAL][SC_NIDX];
     sc_spmm_t_fn *spmm_t[SC_NVAL][SC_NIDX];
     sc_by_column_fn *by_column[SC_NVAL][SC_NIDX];

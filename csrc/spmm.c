@@ -1,6 +1,7 @@
 /* C = A @ X and C = A.T @ X for dense panels of any strides */
 #include <stdatomic.h>
 
+#include "band.h"
 #include "driver.h"
 #include "team.h"
 
@@ -115,6 +116,8 @@ struct job {
     sc_spmm_t_fn *scatter;
     size_t acc;
     int64_t ahead, parts, first;        /* parts of the rows; the first of this turn */
+    struct sc_band band;                /* transposed, banded: other parts */
+    int narrow;                         /* of the band */
     int64_t grain;                      /* entries of a part */
     char *scratch;
     int64_t tile;                       /* elements of one thread's scratch, or of a private output */
@@ -197,7 +200,8 @@ static void scatter_rows(void *job_, int64_t k, int thread)
         if (i >= job->parts) continue;
         int64_t r0 = sc_cut(A, i, job->parts), r1 = sc_cut(A, i + 1, job->parts);
         int found = sc_check_pointers(A, r0, r1);
-        if (found == SC_OK) found = job->scatter(A, r0, r1, job->X->data, job->X->row_stride, mine, ldc, n, job->ahead);
+        if (found == SC_OK) found = job->scatter(A, r0, r1, job->X->data, job->X->row_stride, mine, ldc, n, 0,
+                                             job->ahead);
         sc_report(&job->status, found);
     }
 }
@@ -247,6 +251,37 @@ static int by_scatter(struct job *job, int threads)
     }
     if (job->status == SC_OK && others) sc_team((A->cols + PACK_ROWS - 1) / PACK_ROWS, 2, threads, add_rows, job);
     sc_return(job->scratch);
+    return job->status;
+}
+
+/* The same straight into C, where parts of the rows share no column (band.h). */
+static void scatter_band(void *job_, int64_t k, int thread)
+{
+    struct job *job = job_;
+    const sc_dense *C = job->C;
+    struct sc_band_part P = sc_band_part(job->A, &job->band, k, job->narrow);
+    sc_csr A = *job->A;
+    (void)thread;
+    A.cols = P.c1;
+    int64_t n = C->cols, ldc = C->row_stride;
+    if (!job->narrow && ldc == n) memset(at(C, P.c0, 0, job->acc), 0, (size_t)((P.clear - P.c0) * n) * job->acc);
+    else if (!job->narrow)
+        for (int64_t c = P.c0; c < P.clear; c++) memset(at(C, c, 0, job->acc), 0, (size_t)n * job->acc);
+    if (sc_reported(&job->status) != SC_OK) return;
+    int found = sc_check_pointers(&A, P.r0, P.r1);
+    if (found == SC_OK)
+        found = job->scatter(&A, P.r0, P.r1, job->X->data, job->X->row_stride, C->data, ldc, n, P.c0, 0);
+    sc_report(&job->status, found);
+}
+
+static int by_band(struct job *job, int threads)
+{
+    int64_t lines = (job->C->cols * (int64_t)job->acc / 64 + 1) * (job->A->nnz / job->band.parts + 1);
+    int64_t wave = SC_MAX(2 * threads, LINES_PER_POLL / lines);
+    for (job->narrow = 0; job->narrow <= 1; job->narrow++) {
+        int status = sc_team_waves(job->band.parts - job->narrow, wave, threads, scatter_band, job);
+        if (status != SC_OK) return status;
+    }
     return job->status;
 }
 
@@ -322,13 +357,6 @@ static int64_t turned_entries(const sc_csr *A) { return SC_MAX(TURN_ENTRIES, 4 *
 
 static int64_t turned_panels(const sc_csr *A) { return SC_MAX(2, (A->nnz + A->rows) / turned_entries(A)); }
 
-/* bytes: of a row of X */
-static int turning_pays(const sc_csr *A, int64_t bytes)
-{
-    if (bytes < TURN_BYTES || A->nnz < SMALL || sc_local(A)) return 0;
-    return A->nnz / A->cols < TURN_COLUMN_ENTRIES || A->rows / turned_panels(A) * 256 < TURN_PANEL_BYTES;
-}
-
 static int by_turning(struct job *job, int threads)
 {
     const sc_csr *A = job->A;
@@ -372,7 +400,16 @@ static int transposed(const sc_csr *A, const sc_dense *X, const sc_dense *C, int
     int64_t bytes = C->cols * (int64_t)sc_acc_size(A->val);
     struct job job = {.A = A, .X = X, .C = C, .scatter = sc_kernels()->product->spmm_t[A->val][A->idx],
                       .acc = sc_acc_size(A->val), .ahead = sc_scattered(A, bytes) ? FAR : 0};
-    return turning_pays(A, bytes) ? by_turning(&job, threads) : by_scatter(&job, threads);
+    int local = bytes >= TURN_BYTES && sc_local(A);
+    if (row_major(C) && A->cols * bytes >= SC_BAND_BYTES) job.band = sc_band_find(A);
+    if (job.band.parts && A->nnz / job.band.parts * (bytes / 64 + 1) <= 4 * LINES_PER_POLL) {
+        int status = by_band(&job, threads);
+        if (status == SC_OK || status == SC_INTERRUPTED) return status;
+        job.status = SC_OK;         /* not as banded as it seemed, or malformed, which the general way tells */
+    }
+    if (bytes < TURN_BYTES || A->nnz < SMALL || local) return by_scatter(&job, threads);
+    int turn = A->nnz / A->cols < TURN_COLUMN_ENTRIES || A->rows / turned_panels(A) * 256 < TURN_PANEL_BYTES;
+    return turn ? by_turning(&job, threads) : by_scatter(&job, threads);
 }
 
 /* One column is a vector; a strided one is copied. */

@@ -1,4 +1,5 @@
 /* y = A @ x and y = A.T @ x */
+#include "band.h"
 #include "driver.h"
 #include "team.h"
 
@@ -16,27 +17,25 @@
 
 struct job {
     sc_spmv_fn *kernel;
+    sc_spmv_t_fn *scatter;
     const sc_csr *A;
     const void *x;
     char *y, *more;                    /* transposed: the first output, and the others one after the other */
     int64_t ahead, parts, first;       /* parts of the rows; the first of this turn */
     int64_t outputs, step;             /* transposed: private outputs; parts of each in a turn */
+    struct sc_band band;
+    int narrow;                        /* parts of the band */
     size_t acc;
     int status;
 };
 
-static void run_part(struct job *job, int64_t k, void *y)
-{
-    const sc_csr *A = job->A;
-    int found = job->kernel(A, sc_cut(A, k, job->parts), sc_cut(A, k + 1, job->parts), job->x, y, job->ahead);
-    sc_report(&job->status, found);
-}
-
 static void forward(void *job_, int64_t k, int thread)
 {
     struct job *job = job_;
+    const sc_csr *A = job->A;
+    int64_t r0 = sc_cut(A, job->first + k, job->parts), r1 = sc_cut(A, job->first + k + 1, job->parts);
     (void)thread;
-    run_part(job, job->first + k, job->y);
+    sc_report(&job->status, job->kernel(A, r0, r1, job->x, job->y, job->ahead));
 }
 
 int sc_spmv(const sc_csr *A, const void *x, void *y, int threads)
@@ -75,7 +74,9 @@ static void scatter(void *job_, int64_t k, int thread)
     if (job->first == 0) memset(mine, 0, bytes);
     for (int64_t turn = job->first; turn < job->first + job->step; turn++) {
         int64_t i = turn * job->outputs + (turn & 1 ? job->outputs - 1 - k : k);
-        if (i < job->parts) run_part(job, i, mine);
+        if (i >= job->parts) continue;
+        int64_t r0 = sc_cut(job->A, i, job->parts), r1 = sc_cut(job->A, i + 1, job->parts);
+        sc_report(&job->status, job->scatter(job->A, r0, r1, job->x, mine, 0, job->ahead));
     }
 }
 
@@ -88,10 +89,39 @@ static void add_block(void *job_, int64_t k, int thread)
     sc_kernels()->product->add_parts[job->A->val](job->more + at, job->outputs - 1, size, n, job->y + at);
 }
 
+static void scatter_band(void *job_, int64_t k, int thread)
+{
+    struct job *job = job_;
+    struct sc_band_part P = sc_band_part(job->A, &job->band, k, job->narrow);
+    sc_csr A = *job->A;
+    (void)thread;
+    A.cols = P.c1;
+    if (!job->narrow) memset(job->y + (size_t)P.c0 * job->acc, 0, (size_t)(P.clear - P.c0) * job->acc);
+    if (sc_reported(&job->status) == SC_OK)
+        sc_report(&job->status, job->scatter(&A, P.r0, P.r1, job->x, job->y, P.c0, 0));
+}
+
+/* Wide parts, then the narrow ones between them.  An entry outside its part is found when it is met. */
+static int by_band(struct job *job, int threads)
+{
+    int64_t wave = SC_MAX(2 * threads, PANELS_PER_POLL * PANEL / (job->A->nnz / job->band.parts + 1));
+    for (job->narrow = 0; job->narrow <= 1; job->narrow++) {
+        int status = sc_team_waves(job->band.parts - job->narrow, wave, threads, scatter_band, job);
+        if (status != SC_OK) return status;
+    }
+    return job->status;
+}
+
 int sc_spmv_t(const sc_csr *A, const void *x, void *y, int threads)
 {
-    struct job job = {.kernel = sc_kernels()->product->spmv_t[A->val][A->idx], .A = A, .x = x, .y = y,
+    struct job job = {.scatter = sc_kernels()->product->spmv_t[A->val][A->idx], .A = A, .x = x, .y = y,
                       .parts = sc_parts(A, PANEL), .acc = sc_acc_size(A->val)};
+    if (A->cols * (int64_t)job.acc >= SC_BAND_BYTES) job.band = sc_band_find(A);
+    if (job.band.parts && A->nnz / job.band.parts <= PANELS_PER_POLL * PANEL) {
+        int status = by_band(&job, threads);
+        if (status == SC_OK || status == SC_INTERRUPTED) return status;
+        job.status = SC_OK;         /* not as banded as it seemed, or malformed, which the general way tells */
+    }
     job.ahead = job.parts > 1 && sc_scattered(A, (int64_t)job.acc) ? FAR : 0;
     job.outputs = SC_MAX(1, SC_MIN(private_outputs(A, job.acc), A->rows));
     if (job.outputs > 1) job.parts = SC_MAX(job.parts, SC_MIN(A->rows, 8 * job.outputs));

@@ -177,3 +177,47 @@ def test_out_of_any_ordinary_slice_is_taken(rng):
     for out in (np.empty((80, 15))[::2, ::3], np.empty((15, 80)).T[::-2, ::-3], np.empty((40, 2, 5))[:, 1],
                 np.empty((5, 40, 2))[..., 0].T):
         np.testing.assert_array_equal(sc.matmul(A, X, out=out), sc.matmul(A, X))
+
+
+def band(rows, cols, reach, dtype, rng):
+    """Five entries a row within `reach` of the diagonal, unsorted."""
+    diagonal = np.arange(rows) * cols // rows
+    columns = (diagonal[:, None] + rng.integers(-reach, reach + 1, (rows, 5))).clip(0, cols - 1)
+    data = rng.standard_normal(columns.size).astype(dtype)
+    return sp.csr_array((data, columns.ravel().astype(np.int32), np.arange(0, columns.size + 1, 5)), shape=(rows, cols))
+
+
+@pytest.mark.parametrize("shape, dtype, columns, reach", [
+    ((550_000, 530_000), np.float64, None, 10), ((530_000, 550_000), np.complex64, None, 5000),
+    ((1_100_000, 1_060_000), np.float32, None, 30), ((70_000, 75_000), np.float64, 7, 40),
+    ((40_000, 35_000), np.float32, 33, 1000), ((30_000, 33_000), np.complex128, 8, 3)])
+@pytest.mark.parametrize("index", [np.int32, np.int64])
+def test_transposed_products_of_bands_of_any_reach(rng, shape, dtype, columns, reach, index):
+    A = band(*shape, reach, dtype, rng)
+    A.indices, A.indptr = A.indices.astype(index), A.indptr.astype(index)
+    X = rng.standard_normal(shape[:1] + ((columns,) if columns else ())).astype(dtype)
+    got = sc.matmul(A.T, X, threads=2)
+    assert np.linalg.norm(got - A.T @ X) <= 1e-5 * np.linalg.norm(got)
+    for threads in (1, 3):
+        np.testing.assert_array_equal(sc.matmul(A.T, X, threads=threads), got)
+
+
+@pytest.mark.parametrize("columns", [None, 8])
+@pytest.mark.parametrize("row", [1, 77_777, 599_999])
+def test_a_band_with_one_entry_far_away_is_multiplied_like_any_matrix(rng, columns, row):
+    """The sample that tells bands from others does not see it."""
+    A = band(600_000, 600_000, 20, np.float64, rng)
+    A.indices[5 * row + 2] = 300_000 if row != 300_000 else 0
+    X = rng.standard_normal(A.shape[:1] + ((columns,) if columns else ()))
+    got = sc.matmul(A.T, X, threads=2)
+    assert np.linalg.norm(got - A.T @ X) <= 1e-12 * np.linalg.norm(got)
+    np.testing.assert_array_equal(sc.matmul(A.T, X, threads=3), got)
+
+
+@pytest.mark.parametrize("columns", [None, 8])
+@pytest.mark.parametrize("wrong", [-1, 600_000])
+def test_a_band_with_a_wrong_index_is_refused(rng, columns, wrong):
+    A = band(600_000, 600_000, 20, np.float64, rng)
+    A.indices[1_234_567] = wrong
+    with pytest.raises(ValueError, match=f"index {wrong} at entry 1234567"):
+        sc.matmul(A.T, np.ones(A.shape[:1] + ((columns,) if columns else ())), threads=2)

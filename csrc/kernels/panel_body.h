@@ -149,13 +149,13 @@ static int FN(spmm)(const sc_csr *A, int64_t r0, int64_t r1, const void *X_, int
 
 /* C[indices[p], j:j+T*WIDTH] += data[p] * X[r, j:j+T*WIDTH] for every entry p of rows r0 <= r < r1 */
 SC_INLINE int FN(scatter)(const sc_csr *A, int64_t r0, int64_t r1, const ACC *X, int64_t ldx, ACC *C, int64_t ldc,
-                          int64_t ahead, const int T)
+                          int64_t low, int64_t ahead, const int T)
 {
     const PTR *ptr = A->indptr;
     const IDX *col = A->indices;
     const VAL *val = A->data;
     const int64_t top = A->nnz - 1;
-    const uint64_t cols = (uint64_t)A->cols;
+    const uint64_t cols = (uint64_t)(A->cols - low);
     const int straddles = (((uintptr_t)C | (uintptr_t)ldc * sizeof(ACC)) & 63) != 0;
     for (int64_t r = r0; r < r1; r++) {
         LANES x[8];
@@ -165,7 +165,7 @@ SC_INLINE int FN(scatter)(const sc_csr *A, int64_t r0, int64_t r1, const ACC *X,
             if (ahead)
                 prefetch_row(C, COL(SC_MIN(p + ahead, top)) * (uint64_t)ldc * sizeof(ACC), T * SC_LANE_BYTES,
                              straddles);
-            if (COL(p) >= cols) return SC_BAD_INDEX;
+            if (COL(p) - (uint64_t)low >= cols) return SC_BAD_INDEX;
             ACC *c = C + (int64_t)COL(p) * ldc;
             ACC a = LOAD(val[p]);
 #pragma GCC unroll 8
@@ -176,19 +176,19 @@ SC_INLINE int FN(scatter)(const sc_csr *A, int64_t r0, int64_t r1, const ACC *X,
 }
 
 static int FN(scatter_part)(const sc_csr *A, int64_t r0, int64_t r1, const ACC *X, int64_t ldx, ACC *C, int64_t ldc,
-                            int64_t n, int64_t ahead)
+                            int64_t n, int64_t low, int64_t ahead)
 {
     const PTR *ptr = A->indptr;
     const IDX *col = A->indices;
     const VAL *val = A->data;
     const int64_t top = A->nnz - 1;
-    const uint64_t cols = (uint64_t)A->cols;
+    const uint64_t cols = (uint64_t)(A->cols - low);
     PART m = FIRST(n);
     for (int64_t r = r0; r < r1; r++) {
         LANES x = LOADP(X + r * ldx, m);
         for (int64_t p = ptr[r]; p < ptr[r + 1]; p++) {
             if (ahead) prefetch_far(C, COL(SC_MIN(p + ahead, top)) * (uint64_t)ldc * sizeof(ACC));
-            if (COL(p) >= cols) return SC_BAD_INDEX;
+            if (COL(p) - (uint64_t)low >= cols) return SC_BAD_INDEX;
             ACC *c = C + (int64_t)COL(p) * ldc;
             STOREP(c, m, MULADD(LOAD(val[p]), x, LOADP(c, m)));
         }
@@ -198,27 +198,27 @@ static int FN(scatter_part)(const sc_csr *A, int64_t r0, int64_t r1, const ACC *
 
 /* C[indices[p], :n] += data[p] * X[r, :n] for every entry p of rows r0 <= r < r1 */
 static int FN(spmm_t)(const sc_csr *A, int64_t r0, int64_t r1, const void *X_, int64_t ldx, void *C_, int64_t ldc,
-                      int64_t n, int64_t ahead)
+                      int64_t n, int64_t low, int64_t ahead)
 {
     const ACC *X = X_;
     ACC *C = C_;
     int64_t j = 0;
     int found = SC_OK;
     for (; n - j >= 8 * WIDTH && found == SC_OK; j += 8 * WIDTH)
-        found = FN(scatter)(A, r0, r1, X + j, ldx, C + j, ldc, ahead, 8);
+        found = FN(scatter)(A, r0, r1, X + j, ldx, C + j, ldc, low, ahead, 8);
     if (n - j >= 4 * WIDTH && found == SC_OK) {
-        found = FN(scatter)(A, r0, r1, X + j, ldx, C + j, ldc, ahead, 4);
+        found = FN(scatter)(A, r0, r1, X + j, ldx, C + j, ldc, low, ahead, 4);
         j += 4 * WIDTH;
     }
     if (n - j >= 2 * WIDTH && found == SC_OK) {
-        found = FN(scatter)(A, r0, r1, X + j, ldx, C + j, ldc, ahead, 2);
+        found = FN(scatter)(A, r0, r1, X + j, ldx, C + j, ldc, low, ahead, 2);
         j += 2 * WIDTH;
     }
     if (n - j >= WIDTH && found == SC_OK) {
-        found = FN(scatter)(A, r0, r1, X + j, ldx, C + j, ldc, ahead, 1);
+        found = FN(scatter)(A, r0, r1, X + j, ldx, C + j, ldc, low, ahead, 1);
         j += WIDTH;
     }
-    if (j < n && found == SC_OK) found = FN(scatter_part)(A, r0, r1, X + j, ldx, C + j, ldc, n - j, ahead);
+    if (j < n && found == SC_OK) found = FN(scatter_part)(A, r0, r1, X + j, ldx, C + j, ldc, n - j, low, ahead);
     return found;
 }
 
@@ -261,19 +261,19 @@ static int FN(spmm)(const sc_csr *A, int64_t r0, int64_t r1, const void *X_, int
 }
 
 static int FN(spmm_t)(const sc_csr *A, int64_t r0, int64_t r1, const void *X_, int64_t ldx, void *C_, int64_t ldc,
-                      int64_t n, int64_t ahead)
+                      int64_t n, int64_t low, int64_t ahead)
 {
     const PTR *ptr = A->indptr;
     const IDX *col = A->indices;
     const VAL *val = A->data;
     const ACC *X = X_;
     ACC *C = C_;
-    const uint64_t cols = (uint64_t)A->cols;
+    const uint64_t cols = (uint64_t)(A->cols - low);
     (void)ahead;
     for (int64_t r = r0; r < r1; r++) {
         const ACC *restrict x = X + r * ldx;
         for (int64_t p = ptr[r]; p < ptr[r + 1]; p++) {
-            if (COL(p) >= cols) return SC_BAD_INDEX;
+            if (COL(p) - (uint64_t)low >= cols) return SC_BAD_INDEX;
             ACC *restrict c = C + (int64_t)COL(p) * ldc;
             ACC a = LOAD(val[p]);
             for (int64_t j = 0; j < n; j++) c[j] += a * x[j];

@@ -43,20 +43,20 @@ SC_INLINE int FN(long_row)(const VAL *val, const IDX *col, int64_t p, int64_t en
             __builtin_prefetch((const char *)(val + p) + stream);
             __builtin_prefetch((const char *)(col + p) + stream);
         }
-        if (SC_PASTE(outside8, IDX)(col + p, cols)) return SC_BAD_INDEX;
+        if (SC_PASTE(outside8, IDX)(col + p, 0, cols)) return SC_BAD_INDEX;
         s += FN(products)(val + p, col + p, x);
 #if VBITS == 64
         t += FN(products)(val + p + 4, col + p + 4, x);
 #else
         if (p + 16 > end) { p += 8; break; }
-        if (SC_PASTE(outside8, IDX)(col + p + 8, cols)) return SC_BAD_INDEX;
+        if (SC_PASTE(outside8, IDX)(col + p + 8, 0, cols)) return SC_BAD_INDEX;
         t += FN(products)(val + p + 8, col + p + 8, x);
         p += 8;
 #endif
     }
     ACC rest = 0;
     if (p < end && p + 8 <= nnz) {
-        if (SC_PASTE(outside8, IDX)(col + p, cols)) return SC_BAD_INDEX;
+        if (SC_PASTE(outside8, IDX)(col + p, 0, cols)) return SC_BAD_INDEX;
         for (; p < end; p += WIDTH) {
             LANES v = FN(products)(val + p, col + p, x);
             s += (LANES)((__m256i)v & SC_PASTE(first, ACC)(end - p));
@@ -137,14 +137,14 @@ static int FN(spmv)(const sc_csr *A, int64_t r0, int64_t r1, const void *x, void
 }
 
 /* y[indices[p]] += data[p] * x[r] for every entry p of rows r0 <= r < r1 */
-SC_INLINE int FN(spmv_t_rows)(const sc_csr *A, int64_t r0, int64_t r1, const ACC *x, ACC *y, int64_t ahead,
-                              const int far)
+SC_INLINE int FN(spmv_t_rows)(const sc_csr *A, int64_t r0, int64_t r1, const ACC *x, ACC *y, int64_t low,
+                              int64_t ahead, const int far)
 {
     const PTR *ptr = A->indptr;
     const IDX *col = A->indices;
     const VAL *val = A->data;
     const int64_t top = A->nnz - 1;
-    const uint64_t cols = (uint64_t)A->cols;
+    const uint64_t cols = (uint64_t)(A->cols - low);
     int64_t p = ptr[r0];
     if (p < 0) return SC_BAD_INDPTR;
 #if SC_VECTORS
@@ -161,7 +161,7 @@ SC_INLINE int FN(spmv_t_rows)(const sc_csr *A, int64_t r0, int64_t r1, const ACC
                 __builtin_prefetch((const char *)(val + p) + stream);
                 __builtin_prefetch((const char *)(col + p) + stream);
             }
-            if (cols == 0 || SC_PASTE(outside8, IDX)(col + p, cols)) return SC_BAD_INDEX;
+            if (cols == 0 || SC_PASTE(outside8, IDX)(col + p, low, cols)) return SC_BAD_INDEX;
 #pragma GCC unroll 8
             for (int i = 0; i < 8; i++) y[COL(p + i)] += val[p + i] * a;
         }
@@ -169,16 +169,17 @@ SC_INLINE int FN(spmv_t_rows)(const sc_csr *A, int64_t r0, int64_t r1, const ACC
         for (; p < end; p++) {
             if (far) prefetch_far(y, COL(SC_MIN(p + ahead, top)) * sizeof(ACC));
             uint64_t i = COL(p);
-            if (i >= cols) return SC_BAD_INDEX;
+            if (i - (uint64_t)low >= cols) return SC_BAD_INDEX;
             y[i] += LOAD(val[p]) * a;
         }
     }
     return SC_OK;
 }
 
-static int FN(spmv_t)(const sc_csr *A, int64_t r0, int64_t r1, const void *x, void *y, int64_t ahead)
+static int FN(spmv_t)(const sc_csr *A, int64_t r0, int64_t r1, const void *x, void *y, int64_t low,
+                      int64_t ahead)
 {
-    return ahead ? FN(spmv_t_rows)(A, r0, r1, x, y, ahead, 1) : FN(spmv_t_rows)(A, r0, r1, x, y, 0, 0);
+    return ahead ? FN(spmv_t_rows)(A, r0, r1, x, y, low, ahead, 1) : FN(spmv_t_rows)(A, r0, r1, x, y, low, 0, 0);
 }
 
 #if SC_VECTORS

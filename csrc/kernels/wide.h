@@ -96,17 +96,17 @@ SC_INLINE void store_part_double(double *p, int64_t n, lanes_double v) { (void)n
 #endif
 
 #if SC_LEVEL == 2
-/* Is one of eight columns outside 0..cols (cols > 0)?  One comparison for all where they are 32 bits wide. */
-SC_INLINE int outside8_int32_t(const int32_t *col, uint64_t cols)
+/* Is one of eight columns outside low..low+cols (cols > 0)?  One comparison for all where they are 32 bits wide. */
+SC_INLINE int outside8_int32_t(const int32_t *col, int64_t low, uint64_t cols)
 {
     __m256i last = _mm256_set1_epi32((int32_t)SC_MIN(cols - 1, (uint64_t)INT32_MAX));
-    __m256i above = _mm256_max_epu32(_mm256_loadu_si256((const void *)col), last);
-    return _mm256_movemask_epi8(_mm256_cmpeq_epi32(above, last)) != -1;
+    __m256i from_low = _mm256_sub_epi32(_mm256_loadu_si256((const void *)col), _mm256_set1_epi32((int32_t)low));
+    return _mm256_movemask_epi8(_mm256_cmpeq_epi32(_mm256_max_epu32(from_low, last), last)) != -1;
 }
-SC_INLINE int outside8_int64_t(const int64_t *col, uint64_t cols)
+SC_INLINE int outside8_int64_t(const int64_t *col, int64_t low, uint64_t cols)
 {
     int found = 0;
-    for (int i = 0; i < 8; i++) found |= (uint64_t)col[i] >= cols;
+    for (int i = 0; i < 8; i++) found |= (uint64_t)col[i] - (uint64_t)low >= cols;
     return found;
 }
 SC_INLINE float total_float(lanes_float v)
