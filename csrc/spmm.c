@@ -34,6 +34,11 @@
 #define TURN_COLUMN_ENTRIES 32
 #define TURN_PANEL_BYTES (1 << 20)
 
+/* Where neighbouring rows share their columns: bytes of a strip of their rows of X and C, and of a strip of C at most
+ * (bcsstk16, 256 columns, AVX2, two threads: 15.6 to 10.6 ms). */
+#define STRIP 256
+#define STRIP_BYTES ((int64_t)4 << 20)
+
 /* A longer row of C, in bytes, is computed by itself from its beginning to its end: the kernel would take a few lines
  * of all rows before the next few (256 columns: stocfor3 23.8 to 10.7 ms, email-Enron 56 to 33; 64 columns: none). */
 #define ROW_BYTES 512
@@ -233,7 +238,7 @@ static int by_scatter(struct job *job, int threads)
     job->parts = sc_parts(A, SC_PANEL);
     job->tile = A->cols * job->C->cols;
     job->outputs = 1;
-    job->direct = row_major(job->C);
+    job->direct = row_major(job->C) && job->C->row_stride == job->C->cols;
     if (A->nnz >= SMALL) {
         int64_t by_cache = ((int64_t)32 << 20) / (job->tile * (int64_t)job->acc + 1);
         int64_t most = SC_MIN(16, SC_MIN(by_cache, A->nnz / (16 * A->cols + 1)));
@@ -394,6 +399,25 @@ static int by_turning(struct job *job, int threads)
     return job->status;
 }
 
+/* Long rows of X and C of neighbours in A fall on few sets of the cache: STRIP bytes of them at a time, packed. */
+static int by_strips(const sc_csr *A, const sc_dense *X, const sc_dense *C, int threads)
+{
+    size_t acc = sc_acc_size(A->val);
+    int64_t width = STRIP / (int64_t)acc;
+    char *packed = sc_borrow(A->rows * width, acc);
+    int status = packed ? SC_OK : SC_NO_MEMORY;
+    for (int64_t j = 0; j < C->cols && status == SC_OK; j += width) {
+        int64_t n = SC_MIN(width, C->cols - j);
+        sc_dense from = columns(X, j, n, acc), c = columns(C, j, n, acc), x = {X->rows, n, n, 1, packed, X->val};
+        struct job job = {.A = A, .X = &x, .C = &c, .scatter = sc_kernels()->product->spmm_t[A->val][A->idx],
+                          .acc = acc};
+        pack(&from, packed, acc, 1, threads);
+        status = j > 0 && sc_poll() != SC_OK ? SC_INTERRUPTED : by_scatter(&job, threads);
+    }
+    sc_return(packed);
+    return status;
+}
+
 /* X is row-major. */
 static int transposed(const sc_csr *A, const sc_dense *X, const sc_dense *C, int threads)
 {
@@ -401,6 +425,7 @@ static int transposed(const sc_csr *A, const sc_dense *X, const sc_dense *C, int
     struct job job = {.A = A, .X = X, .C = C, .scatter = sc_kernels()->product->spmm_t[A->val][A->idx],
                       .acc = sc_acc_size(A->val), .ahead = sc_scattered(A, bytes) ? FAR : 0};
     int local = bytes >= TURN_BYTES && sc_local(A);
+    if (local && bytes > ROW_BYTES && A->cols * STRIP <= STRIP_BYTES) return by_strips(A, X, C, threads);
     if (row_major(C) && A->cols * bytes >= SC_BAND_BYTES) job.band = sc_band_find(A);
     if (job.band.parts && A->nnz / job.band.parts * (bytes / 64 + 1) <= 4 * LINES_PER_POLL) {
         int status = by_band(&job, threads);

@@ -221,3 +221,14 @@ def test_a_band_with_a_wrong_index_is_refused(rng, columns, wrong):
     A.indices[1_234_567] = wrong
     with pytest.raises(ValueError, match=f"index {wrong} at entry 1234567"):
         sc.matmul(A.T, np.ones(A.shape[:1] + ((columns,) if columns else ())), threads=2)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("columns, order", [(130, "C"), (256, "C"), (200, "F")])
+def test_transposed_products_in_strips_fill_any_out(rng, dtype, columns, order):
+    A = band(4000, 3000, 30, dtype, rng)
+    X = np.asarray(rng.standard_normal((4000, columns)), dtype, order=order)
+    out = np.full((3000, columns + 3), np.nan, dtype)[:, :columns]
+    sc.matmul(A.T, X, out=out, threads=2)
+    assert np.linalg.norm(out - A.T @ X) <= 1e-5 * np.linalg.norm(out)
+    np.testing.assert_array_equal(sc.matmul(A.T, X, threads=3), out)
