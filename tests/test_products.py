@@ -232,3 +232,14 @@ def test_transposed_products_in_strips_fill_any_out(rng, dtype, columns, order):
     sc.matmul(A.T, X, out=out, threads=2)
     assert np.linalg.norm(out - A.T @ X) <= 1e-5 * np.linalg.norm(out)
     np.testing.assert_array_equal(sc.matmul(A.T, X, threads=3), out)
+
+
+def test_transposed_products_through_a_copy_of_the_matrix(rng):
+    A = sp.random_array((90_000, 70_000), density=3e-5, format="csr", rng=rng)
+    X = rng.standard_normal((90_000, 130))
+    got = sc.matmul(A.T, X, threads=2)
+    assert np.linalg.norm(got - A.T @ X) <= 1e-12 * np.linalg.norm(got)
+    np.testing.assert_array_equal(sc.matmul(A.T, X, threads=3), got)
+    A.indices[1000] = 70_000
+    with pytest.raises(ValueError, match="index 70000 at entry 1000"):
+        sc.matmul(A.T, X, threads=2)
