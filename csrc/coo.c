@@ -23,7 +23,7 @@ static void count_part(void *job, int64_t k, int thread)
     (void)thread;
     for (int64_t p = part_begin(j, k); p < p1; p += SC_PANEL) {
         int64_t end = SC_MIN(p1, p + SC_PANEL);
-        if (!kernels->count_coo[j->at](j->row, p, end, j->rows, S->shift, S->next + k * S->buckets) ||
+        if (!kernels->count_coo[j->at](j->row, p, end, j->rows, S->shift, sc_scatter_counts(S, k)) ||
             !kernels->count_coo[j->at](j->col, p, end, j->cols, 0, NULL)) {
             sc_report(&j->status, SC_BAD_INDEX);
             return;

@@ -30,7 +30,8 @@ int sc_scatter_open(struct sc_scatter *S, int64_t rows, int64_t other, int64_t n
     S->key_size = S->wide ? 8 : 4;
     S->val_size = sc_val_size(val);
     S->line_size = 16 * (S->key_size + SC_MAX(S->val_size, 4));
-    S->next = sc_calloc(parts * S->buckets, sizeof(int64_t));
+    S->counts = sc_calloc(parts * SC_COUNTS * S->buckets, sizeof(int64_t));
+    S->next = sc_alloc(parts * S->buckets, sizeof(int64_t));
     S->begin = sc_alloc(parts * S->buckets, sizeof(int64_t));
     S->start = sc_alloc(S->buckets + 1, sizeof(int64_t));
     S->other_bits = sc_bits(other);
@@ -42,13 +43,13 @@ int sc_scatter_open(struct sc_scatter *S, int64_t rows, int64_t other, int64_t n
     S->keys = sc_borrow((int64_t)(keys + lines + vals), 1);
     S->lines = (char *)S->keys + keys;
     S->vals = (char *)S->lines + lines;
-    int ok = S->next && S->begin && S->start && S->room && S->keys;
+    int ok = S->counts && S->next && S->begin && S->start && S->room && S->keys;
     return ok ? SC_OK : SC_NO_MEMORY;
 }
 
 void sc_scatter_close(struct sc_scatter *S)
 {
-    void *blocks[] = {S->next, S->begin, S->start, S->room};
+    void *blocks[] = {S->counts, S->next, S->begin, S->start, S->room};
     sc_return(S->keys);
     for (size_t i = 0; i < sizeof blocks / sizeof *blocks; i++) sc_free(blocks[i]);
 }
@@ -61,9 +62,8 @@ void sc_scatter_scan(struct sc_scatter *S)
     for (int64_t b = 0; b < S->buckets; b++) {
         S->start[b] = at;
         for (int64_t k = 0; k < S->parts; k++) {
-            int64_t *next = &S->next[k * S->buckets + b], n = *next;
-            S->begin[k * S->buckets + b] = *next = at;
-            at += n;
+            S->begin[k * S->buckets + b] = S->next[k * S->buckets + b] = at;
+            for (int i = 0; i < SC_COUNTS; i++) at += sc_scatter_counts(S, k)[i * S->buckets + b];
         }
     }
     S->start[S->buckets] = at;

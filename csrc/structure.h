@@ -15,6 +15,8 @@ static inline void sc_put_ptr(void *indptr, enum sc_idx idx, int64_t r, int64_t 
     if (idx == SC_I32) ((int32_t *)indptr)[r] = (int32_t)value; else ((int64_t *)indptr)[r] = value;
 }
 
+static inline size_t sc_ptr_size(enum sc_idx idx) { return idx == SC_I32 ? 4 : 8; }
+
 static inline void *sc_at(const void *p, int64_t i, size_t size) { return (char *)p + (size_t)i * size; }
 
 /* Bits that the numbers 0..n-1 need. */
@@ -36,10 +38,12 @@ int64_t sc_panel_end(const sc_csr *A, int64_t r, int64_t r1);
  * page nobody touched both clear it, one of them for nothing. */
 void sc_touch(void *p, int64_t n, size_t size, int threads);
 
-/* The buckets of a scatter of nnz entries over n rows by row >> shift, for `parts` parts: a table of counts
- * [part][bucket] that becomes the places where parts write, keys and values, and lines of 16 per part and bucket. */
+/* The buckets of a scatter of nnz entries over n rows by row >> shift, for `parts` parts: counts
+ * [part][SC_COUNTS][bucket], which are added up, the places [part][bucket] where parts write, keys and values, and
+ * lines of 16 per part and bucket. */
+#define SC_COUNTS 4
 struct sc_scatter {
-    int64_t parts, buckets, rows, nnz, *next, *begin, *start, *room;
+    int64_t parts, buckets, rows, nnz, *counts, *next, *begin, *start, *room;
     int threads;
     int shift, wide, other_bits;        /* bits of a row inside its bucket; 64-bit keys; bits of the other number */
     int64_t room_size;                  /* of a thread */
@@ -50,6 +54,10 @@ struct sc_scatter {
 /* `other` bounds the numbers that share a key with the low bits of a row. */
 int sc_scatter_open(struct sc_scatter *S, int64_t rows, int64_t other, int64_t nnz, int64_t parts, enum sc_val val,
                     enum sc_idx idx, int threads);
+static inline int64_t *sc_scatter_counts(const struct sc_scatter *S, int64_t part)
+{
+    return S->counts + part * SC_COUNTS * S->buckets;
+}
 void sc_scatter_scan(struct sc_scatter *S);                                    /* counts become places */
 struct sc_buckets sc_scatter_part(const struct sc_scatter *S, int64_t part);   /* where this part writes */
 /* Buckets to rows: indptr, indices and data of out; sorted by the other number too where `sorted` is asked for. */

@@ -92,25 +92,37 @@ int sc_narrow(const sc_csr *A, int32_t *indptr, int32_t *indices, int threads)
     return SC_OK;
 }
 
-/* Do neighbouring entries share lines of the result?  A fixed sample of windows of entries: marks their columns by
- * lines of 16 and counts the lines.  Scattered columns give nearly a line each. */
-static int scattered(const sc_csr *A)
+#define LARGE ((int64_t)12 << 20)      /* bytes of a result that no cache of a core keeps */
+#define WIDE 2048                       /* columns between the ends of a row: a line for each is more than L1 has */
+#define SAMPLE 64
+
+static int64_t column(const sc_csr *A, int64_t p)
 {
-    enum { WINDOW = 2048, WINDOWS = 16 };
-    uint64_t seen[1024];
-    int64_t lines = 0, entries = 0;
-    for (int64_t w = 0; w < WINDOWS; w++) {
-        int64_t p = (A->nnz - WINDOW) / WINDOWS * w;
-        memset(seen, 0, sizeof seen);
-        for (int64_t end = p + WINDOW; p < end; p++, entries++) {
-            uint64_t line = (uint64_t)(A->idx == SC_I64 ? ((const int64_t *)A->indices)[p]
-                                                        : ((const int32_t *)A->indices)[p]) >> 4;
-            uint64_t bit = (line * 0x9e3779b97f4a7c15u) >> 48, *word = &seen[bit >> 6];
-            lines += !(*word >> (bit & 63) & 1);
-            *word |= (uint64_t)1 << (bit & 63);
-        }
+    return A->idx == SC_I64 ? ((const int64_t *)A->indices)[p] : ((const int32_t *)A->indices)[p];
+}
+
+/* Are rows wide?  A sample of them, of which nothing is known yet: this is a hint. */
+static int is_wide(const sc_csr *A)
+{
+    int64_t step = A->rows / SAMPLE + 1, wide = 0, seen = 0;
+    for (int64_t r = step / 2; r < A->rows; r += step) {
+        int64_t p = sc_ptr(A, r), end = sc_ptr(A, r + 1);
+        if (p < 0 || p >= end || end > A->nnz) continue;
+        seen++;
+        wide += column(A, end - 1) - column(A, p) >= WIDE;
     }
-    return lines * 4 > entries;
+    return 2 * wide > seen;
+}
+
+/* Do a few neighbouring columns hold a large share of the entries?  By a sample; their places stay in cache. */
+static int is_skewed(const sc_csr *A)
+{
+    int64_t ranges[SAMPLE] = {0}, most = 0, step = A->nnz / (16 * SAMPLE) + 1;
+    for (int64_t p = step / 2; p < A->nnz; p += step) {
+        int64_t range = (int64_t)((double)column(A, p) / (double)A->cols * SAMPLE);
+        if (range >= 0 && range < SAMPLE) most = SC_MAX(most, ++ranges[range]);
+    }
+    return most > 4 * SAMPLE;
 }
 
 struct job {
@@ -118,26 +130,34 @@ struct job {
     const sc_out *out;
     int *canonical, status;
     int64_t parts, panels;      /* part k: panels k * panels / parts and on */
-    int64_t cols, *counts;      /* direct: [part][column] */
+    int64_t cols;
+    char *counts;               /* direct: [part][column], of the type of pointers */
+    int wide;
     int64_t *sums;              /* of a block of columns, then of all before it */
     struct sc_scatter *S;       /* through buckets */
 };
 
 static int64_t part_begin(const struct job *j, int64_t k) { return sc_cut(j->A, k * j->panels / j->parts, j->panels); }
 
-/* The columns of part k, checked, by buckets of 2^shift of them. */
+static void *counts_of(const struct job *j, int64_t k)
+{
+    return j->counts + (size_t)(k * j->cols) * sc_ptr_size(j->A->idx);
+}
+
+/* The columns of part k, checked, by themselves or by buckets of 2^shift of them. */
 static void count_part(void *job, int64_t k, int thread)
 {
     struct job *j = job;
     const sc_csr *A = j->A;
-    int shift = j->S ? j->S->shift : 0, found = SC_OK;
-    int64_t *counts = j->S ? j->S->next + k * j->S->buckets : j->counts + k * j->cols;
+    const struct sc_structure_kernels *kernels = sc_kernels()->structure;
+    int found = SC_OK;
     (void)thread;
     for (int64_t i = k * j->panels / j->parts; i < (k + 1) * j->panels / j->parts && found == SC_OK; i++) {
-        int64_t r0 = sc_cut(A, i, j->panels), r1 = sc_cut(A, i + 1, j->panels);
+        int64_t r0 = sc_cut(A, i, j->panels), r1 = sc_cut(A, i + 1, j->panels), p0 = sc_ptr(A, r0), p1 = sc_ptr(A, r1);
         found = sc_check_order(A, r0, r1, j->canonical);
-        if (found == SC_OK)
-            sc_kernels()->structure->count[A->idx](A->indices, sc_ptr(A, r0), sc_ptr(A, r1), shift, counts);
+        if (found != SC_OK) break;
+        if (j->S) kernels->count[A->idx](A->indices, p0, p1, j->S->shift, j->S->buckets, sc_scatter_counts(j->S, k));
+        else kernels->count_columns[A->idx](A->indices, p0, p1, counts_of(j, k));
     }
     sc_report(&j->status, found);
 }
@@ -147,27 +167,17 @@ static void count_part(void *job, int64_t k, int thread)
 static void sum_block(void *job, int64_t b, int thread)
 {
     const struct job *j = job;
-    int64_t n = 0;
     (void)thread;
-    for (int64_t k = 0; k < j->parts; k++)
-        for (int64_t c = b * BLOCK; c < SC_MIN(j->cols, (b + 1) * BLOCK); c++) n += j->counts[k * j->cols + c];
-    j->sums[b] = n;
+    j->sums[b] = sc_kernels()->structure->sum_counts[j->A->idx](j->counts, j->parts, j->cols, b * BLOCK,
+                                                                SC_MIN(j->cols, (b + 1) * BLOCK));
 }
 
-/* Counts become the places where the parts write, column by column and then part by part. */
 static void place_block(void *job, int64_t b, int thread)
 {
     const struct job *j = job;
-    int64_t at = j->sums[b];
     (void)thread;
-    for (int64_t c = b * BLOCK; c < SC_MIN(j->cols, (b + 1) * BLOCK); c++) {
-        sc_put_ptr(j->out->indptr, j->A->idx, c, at);
-        for (int64_t k = 0; k < j->parts; k++) {
-            int64_t n = j->counts[k * j->cols + c];
-            j->counts[k * j->cols + c] = at;
-            at += n;
-        }
-    }
+    sc_kernels()->structure->place_counts[j->A->idx](j->counts, j->parts, j->cols, b * BLOCK,
+                                                     SC_MIN(j->cols, (b + 1) * BLOCK), j->sums[b], j->out->indptr);
 }
 
 static void flip_part(void *job, int64_t k, int thread)
@@ -175,14 +185,14 @@ static void flip_part(void *job, int64_t k, int thread)
     const struct job *j = job;
     (void)thread;
     sc_kernels()->structure->flip[sc_size_of(j->A->val)][j->A->idx](
-        j->A, part_begin(j, k), part_begin(j, k + 1), j->counts + k * j->cols, j->out->indices, j->out->data);
+        j->A, part_begin(j, k), part_begin(j, k + 1), counts_of(j, k), j->out->indices, j->out->data, j->wide);
 }
 
 /* One step: count the columns, then every entry straight to its place. */
-static int direct(struct job *j, int threads)
+static void direct(struct job *j, int threads)
 {
     int64_t blocks = (j->cols + BLOCK - 1) / BLOCK;
-    j->counts = sc_calloc(j->parts * j->cols, sizeof *j->counts);
+    j->counts = sc_calloc(j->parts * j->cols, sc_ptr_size(j->A->idx));
     j->sums = sc_alloc(blocks, sizeof *j->sums);
     if (!j->counts || !j->sums) j->status = SC_NO_MEMORY;
     if (j->status == SC_OK) sc_team(j->parts, 1, threads, count_part, j);
@@ -200,7 +210,6 @@ static int direct(struct job *j, int threads)
     }
     sc_free(j->counts);
     sc_free(j->sums);
-    return j->status;
 }
 
 static void bucket_part(void *job, int64_t k, int thread)
@@ -213,7 +222,7 @@ static void bucket_part(void *job, int64_t k, int thread)
 }
 
 /* Two steps, through buckets. */
-static int bucketed(struct job *j, int threads)
+static void bucketed(struct job *j, int threads)
 {
     const sc_csr *A = j->A;
     struct sc_scatter S;
@@ -228,7 +237,6 @@ static int bucketed(struct job *j, int threads)
     }
     if (j->status == SC_OK) sc_scatter_place(&S, A->val, A->idx, j->out, 0, threads);
     sc_scatter_close(&S);
-    return j->status;
 }
 
 int sc_transpose(const sc_csr *A, const sc_out *out, int *canonical, int threads)
@@ -238,8 +246,13 @@ int sc_transpose(const sc_csr *A, const sc_out *out, int *canonical, int threads
     /* Parts may follow the threads here: entries keep their order, so there is only one result. */
     int64_t parts = SC_MAX(1, SC_MIN(threads, A->nnz / SC_PANEL));
     struct job j = {.A = A, .out = out, .canonical = canonical, .parts = parts, .panels = sc_parts(A, SC_PANEL),
-                    .cols = A->cols};
-    if (A->nnz > 1 << 16 && A->cols > 4096 && scattered(A)) return bucketed(&j, threads);
-    j.parts = SC_MIN(parts, A->nnz / (A->cols + 1) + 1);
-    return direct(&j, threads);
+                    .cols = A->cols, .wide = A->nnz > 1 << 17 && is_wide(A)};
+    int64_t bytes = A->nnz * (int64_t)(sc_index_size(A->idx) + sc_val_size(A->val));
+    if (bytes > LARGE && A->cols > 2 * WIDE && j.wide && !is_skewed(A)) {
+        bucketed(&j, threads);
+    } else {
+        j.parts = SC_MIN(parts, A->nnz / (A->cols + 1) + 1);
+        direct(&j, threads);
+    }
+    return j.status;
 }

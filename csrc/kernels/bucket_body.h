@@ -3,11 +3,12 @@
  * 4.6 against 6.0 ns an entry), and leave it by whole lines. */
 enum { KFN(room) = 16 * (sizeof(KEY) + SC_MAX(sizeof(VAL), 4)) };
 
-static inline __attribute__((always_inline)) void KFN(put)(const struct sc_buckets *B, int64_t bucket, KEY key, VAL v)
+static inline __attribute__((always_inline)) void KFN(put)(const struct sc_buckets *B, int64_t bucket, int64_t at,
+                                                           KEY key, VAL v)
 {
     KEY *keys = B->keys, *some_keys = (KEY *)((char *)B->lines + bucket * KFN(room));
     VAL *vals = B->vals, *some_vals = (VAL *)(some_keys + 16);
-    int64_t at = B->next[bucket]++, slot = at & 15;
+    int64_t slot = at & 15;
     some_keys[slot] = key;
     some_vals[slot] = v;
     if (slot == 15) {
@@ -44,6 +45,16 @@ static inline void KFN(drain)(const struct sc_buckets *B)
     stream_end();
 }
 
+/* Do most entries of the first rows lie in the bucket of the entry before? */
+static int KFN(in_runs)(const sc_csr *A, int64_t r0, int64_t r1, int shift)
+{
+    const PTR *ptr = A->indptr;
+    const IDX *col = A->indices;
+    int64_t p0 = ptr[r0], p1 = SC_MIN((int64_t)ptr[r1], p0 + 4096), same = 0;
+    for (int64_t p = p0 + 1; p < p1; p++) same += col[p] >> shift == col[p - 1] >> shift;
+    return 2 * same > p1 - p0;
+}
+
 static void KFN(bucket)(const sc_csr *A, int64_t r0, int64_t r1, const struct sc_buckets *buckets)
 {
     const struct sc_buckets B = *buckets;       /* a copy stays in registers, whatever is written */
@@ -51,9 +62,25 @@ static void KFN(bucket)(const sc_csr *A, int64_t r0, int64_t r1, const struct sc
     const IDX *col = A->indices;
     const VAL *val = A->data;
     KEY low = ((KEY)1 << B.shift) - 1;
-    for (int64_t r = r0; r < r1; r++)
-        for (int64_t p = ptr[r], end = ptr[r + 1]; p < end; p++)
-            KFN(put)(&B, col[p] >> B.shift, (KEY)r << B.shift | ((KEY)col[p] & low), val[p]);
+    if (KFN(in_runs)(A, r0, r1, B.shift)) {
+        /* The place of one entry need not wait for the place of the one before to be written (this step of stencil,
+         * two threads: 54 to 37 ms; AVX2). */
+        for (int64_t r = r0; r < r1; r++)
+            for (int64_t p = ptr[r], end = ptr[r + 1]; p < end;) {
+                int64_t bucket = col[p] >> B.shift, at = B.next[bucket];
+                do {
+                    KFN(put)(&B, bucket, at++, (KEY)r << B.shift | ((KEY)col[p] & low), val[p]);
+                    p++;
+                } while (p < end && col[p] >> B.shift == bucket);
+                B.next[bucket] = at;
+            }
+    } else {
+        for (int64_t r = r0; r < r1; r++)
+            for (int64_t p = ptr[r], end = ptr[r + 1]; p < end; p++) {
+                int64_t bucket = col[p] >> B.shift;
+                KFN(put)(&B, bucket, B.next[bucket]++, (KEY)r << B.shift | ((KEY)col[p] & low), val[p]);
+            }
+    }
     KFN(drain)(&B);
 }
 
@@ -65,8 +92,10 @@ static void KFN(bucket_coo)(const void *rows, const void *cols, const void *data
     const PTR *row = rows, *col = cols;
     const VAL *val = data;
     KEY low = ((KEY)1 << B.shift) - 1;
-    for (int64_t p = p0; p < p1; p++)
-        KFN(put)(&B, row[p] >> B.shift, (KEY)col[p] << B.shift | ((KEY)row[p] & low), val[p]);
+    for (int64_t p = p0; p < p1; p++) {
+        int64_t bucket = row[p] >> B.shift;
+        KFN(put)(&B, bucket, B.next[bucket]++, (KEY)col[p] << B.shift | ((KEY)row[p] & low), val[p]);
+    }
     KFN(drain)(&B);
 }
 

@@ -56,6 +56,9 @@ static inline void stream_end(void)
 
 const struct sc_structure_kernels SC_SYM(sc_structure) = {
     .count = SC_BY_IDX(count),
+    .count_columns = SC_BY_IDX(count_columns),
+    .sum_counts = SC_BY_IDX(sum_counts),
+    .place_counts = SC_BY_IDX(place_counts),
     .count_coo = SC_BY_IDX(count_coo),
     .flip = BY_SIZE_IDX(flip),
     .sort = BY_SIZE_IDX(sort),
