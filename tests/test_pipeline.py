@@ -2,7 +2,11 @@
 
 import gzip
 import os
+import signal
+import subprocess
+import sys
 import threading
+import time
 from functools import partial
 
 import numpy as np
@@ -421,3 +425,33 @@ def test_merging_nothing_or_other_widths_is_an_error():
                           (lambda: sc.fit_shards([]), "no shards")]:
         with pytest.raises(ValueError, match=message):
             call()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals to a group of processes")
+def test_ctrl_c_ends_worker_processes_at_once_and_in_silence():
+    """Those that were idle, or starting, printed a traceback each, and what others had begun was waited for."""
+    psutil = pytest.importorskip("psutil")
+    code = """
+import signal, time
+from sparsecore.pipeline.readers import ordered_map
+signal.signal(signal.SIGINT, signal.default_int_handler)     # ignored where a shell put this in the background
+try:
+    list(ordered_map(time.sleep, [600, 0], 2, 1, processes=True))
+except KeyboardInterrupt:
+    print("interrupted")
+"""
+    started = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                               start_new_session=True)
+    family = psutil.Process(started.pid)
+    until = time.monotonic() + 60
+    while len(family.children(recursive=True)) < 4 and time.monotonic() < until:    # two of them are workers
+        time.sleep(0.05)
+    time.sleep(1)       # one is at work, one idle
+    workers = family.children(recursive=True)
+    os.killpg(started.pid, signal.SIGINT)
+    try:
+        out, err = started.communicate(timeout=60)
+    finally:
+        started.kill()
+    assert (out, err) == ("interrupted\n", "")
+    assert not psutil.wait_procs(workers, timeout=30)[1]

@@ -15,6 +15,7 @@ import multiprocessing
 import os
 import queue
 import re
+import signal
 import threading
 import zlib
 from collections import deque
@@ -131,14 +132,32 @@ def ordered_map(function, items, workers, ahead, *, processes=False):
     with made as pool:
         try:
             for item in items:
-                pending.append(pool.submit(function, item))
+                with _sheltered():
+                    pending.append(pool.submit(function, item))
                 if len(pending) >= workers + ahead:
                     yield pending.popleft().result()
             while pending:
                 yield pending.popleft().result()
+        except BaseException:
+            for process in (getattr(pool, "_processes", None) or {}).values():
+                process.terminate()     # nobody waits for the work they have begun
+            raise
         finally:
             for future in pending:
                 future.cancel()
+
+
+@contextmanager
+def _sheltered():
+    """Processes started inside never see the Ctrl-C of a terminal, which goes to all: they would print tracebacks."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def fresh_processes():
