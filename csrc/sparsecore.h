@@ -261,8 +261,9 @@ int sc_panels_orthonormalise(enum sc_val val, int64_t n, void *W, int64_t q, dou
                              int threads);
 /* W -= Q @ S.T (Q NULL: not), W -= V[b] @ (V[b].T @ W) for every basis of p[b] panels, W = Q R as above, and both once
  * more where *least < slack */
-int sc_panels_join(enum sc_val val, int64_t n, const void *Q, const double *S, const void *const *V, const int64_t *p,
-                   int bases, void *W, int64_t q, double lowest, double slack, double *R, double *least, int threads);
+int sc_panels_join(enum sc_val val, int64_t n, const void *Q, int64_t known, const double *S, const void *const *V,
+                   const int64_t *p, int bases, void *W, int64_t q, double lowest, double slack, double *R,
+                   double *least, int threads);
 /* out = V @ Q, its first columns: element (i, w b + c) at i * row + b * panel + c * column; out may be V */
 int sc_panels_rotate(enum sc_val val, int64_t n, const void *V, int64_t p, const void *Q, int64_t q, void *out,
                      int64_t columns, int64_t row, int64_t panel, int64_t column, int threads);

@@ -408,28 +408,29 @@ static int project(enum sc_val val, int64_t n, const void *const *V, const int64
     return status;
 }
 
-/* W -= Q S' (Q NULL: nothing), W -= V_b (V_b' W) for every basis, W = Q R as above, and, where R has a diagonal entry
- * below `slack`, the projections and W = Q R once more.  *least is 0 where W could not be made orthonormal: projected
- * then, but otherwise as it was, and R is what was taken out. */
-int sc_panels_join(enum sc_val val, int64_t n, const void *Q, const double *S, const void *const *V, const int64_t *p,
-                   int bases, void *W, int64_t q, double lowest, double slack, double *R, double *least, int threads)
+/* W -= Q S' (Q of `known` panels, 0: nothing), W -= V_b (V_b' W) for every basis, W = Q R as above, and, where R has a
+ * diagonal entry below `slack`, the projections and W = Q R once more.  *least is 0 where W could not be made
+ * orthonormal: projected then, but otherwise as it was, and R is what was taken out. */
+int sc_panels_join(enum sc_val val, int64_t n, const void *Q, int64_t known, const double *S, const void *const *V,
+                   const int64_t *p, int bases, void *W, int64_t q, double lowest, double slack, double *R,
+                   double *least, int threads)
 {
     if (!real(val)) return SC_BAD_TYPE;
     size_t size = sc_val_size(val);
-    int64_t w = width(val), s = w * q, most = q, any = 0;
+    int64_t w = width(val), s = w * q, from = w * known, most = SC_MAX(q, known), any = 0;
     for (int b = 0; b < bases; b++) most = SC_MAX(most, p[b]), any += p[b];
     char *C = sc_alloc(w * most * s, size);
     double *T = sc_alloc(2 * s * s, sizeof(double)), *again = T ? T + s * s : NULL;
     int status = C && T ? SC_OK : SC_NO_MEMORY, many = team(n * s * s, threads);
     *least = 0;
-    if (status == SC_OK && Q) {
-        for (int64_t i = 0; i < s; i++)
+    if (status == SC_OK && known) {
+        for (int64_t i = 0; i < from; i++)
             for (int64_t j = 0; j < s; j++) {
-                int64_t to = place(i, j, s, w);
-                if (val == SC_F32) ((float *)C)[to] = (float)S[j * s + i];
-                else ((double *)C)[to] = S[j * s + i];
+                int64_t to = place(i, j, from, w);
+                if (val == SC_F32) ((float *)C)[to] = (float)S[j * from + i];
+                else ((double *)C)[to] = S[j * from + i];
             }
-        status = sc_panels_subtract(val, n, Q, q, C, W, q, many);
+        status = sc_panels_subtract(val, n, Q, known, C, W, q, many);
     }
     if (status == SC_OK) status = project(val, n, V, p, bases, C, W, q, threads);
     if (status == SC_OK) status = sc_panels_orthonormalise(val, n, W, q, lowest, R, least, many);

@@ -395,7 +395,7 @@ def test_large_dense_matrix_whose_columns_fill_no_panel(center):
 
 
 def test_ritz_values_that_single_precision_fails_on_are_found_in_double(monkeypatch):
-    module = importlib.import_module("sparsecore.svd.lanczos")      # a function of the package has its name
+    module = importlib.import_module("sparsecore.svd.recurrences")
     A = planted(np.random.default_rng(6), 300, 250, SPECTRA["power"](250)).astype(np.float32)
     failing, calls = module.lapack.ssyevd, []
 
@@ -456,3 +456,28 @@ def test_lists_are_blocks_of_rows_and_rows_to_transform(rng):
     found = sc.truncated_svd(sc.RowBlocks(lambda: iter([A[:10].tolist(), A[10:].tolist()]), A.shape), 3)
     np.testing.assert_allclose(found.s, np.linalg.svd(A)[1][:3], rtol=1e-6)
     np.testing.assert_array_equal(found.transform(A.tolist()), found.transform(A))
+
+
+@pytest.mark.parametrize("spectrum, k, dtype, tol", [
+    # Values below the rounding of the first one: what projections left lay in the basis again, and grew until NaN.
+    (lambda i: np.where(i == 1, 1e6, i**-0.3), 40, "f4", 1e-2),
+    (lambda i: np.where(i <= 25, 1 / i, 0), 40, "f4", 1e-3),
+    # Wanted values of 1e-9 s_1 lie below the rounding of B B^H: the iteration never saw that it had them.
+    (lambda i: np.where(i <= 20, 1 / i, 1e-9 * i**-0.1), 40, "f8", 1e-4),
+    # A leading value far above the others: losses of orthogonality grow by its square.
+    (lambda i: np.where(i == 1, 300.0, i**-0.3), 20, "f8", 1e-8),
+    (lambda i: np.where(i == 1, 1e4, i**-0.3), 20, "f8", 1e-4),
+    (lambda i: np.where(i == 1, 40.0, i**-0.3), 20, "f4", 1e-2)])
+def test_spectra_whose_squares_or_tails_touch_the_rounding(spectrum, k, dtype, tol):
+    m, n = 400, 300
+    rng = np.random.default_rng(0)
+    s = np.sort(spectrum(np.arange(1.0, n + 1)))[::-1]
+    U, V = (np.linalg.qr(rng.standard_normal((rows, n)))[0] for rows in (m, n))
+    A = ((U * s) @ V.T).astype(dtype)
+    result = sc.truncated_svd(A, k, tol=tol, solver="lanczos")
+    eps = np.finfo(dtype).eps
+    true = np.linalg.norm(A.astype("f8").T @ result.U - result.Vt.T * result.s.astype("f8"), axis=0)
+    assert result.converged.all() and (true <= 1.05 * result.residuals).all()
+    assert np.abs(result.s.astype("f8") ** 2 - s[:k] ** 2).max() <= max(tol * s[k] ** 2, 50 * eps * s[0] ** 2)
+    for basis in (result.U, result.Vt.T):
+        assert np.abs(basis.T @ basis - np.eye(k)).max() <= (1e-12 if dtype == "f8" else 1e-5)

@@ -4,8 +4,8 @@ cdef extern from "sparsecore.h" nogil:
     int sc_panels_inner(int, int64_t, const void *, int64_t, const void *, int64_t, void *, int, int)
     int sc_panels_subtract(int, int64_t, const void *, int64_t, const void *, void *, int64_t, int)
     int sc_panels_orthonormalise(int, int64_t, void *, int64_t, double, double *, double *, int)
-    int sc_panels_join(int, int64_t, const void *, const double *, const void *const *, const int64_t *, int, void *,
-                       int64_t, double, double, double *, double *, int)
+    int sc_panels_join(int, int64_t, const void *, int64_t, const double *, const void *const *, const int64_t *, int,
+                       void *, int64_t, double, double, double *, double *, int)
     int sc_panels_rotate(int, int64_t, const void *, int64_t, const void *, int64_t, void *, int64_t, int64_t, int64_t,
                          int64_t, int)
     int sc_panels_copy(int, int64_t, const void *, const double *, void *, int64_t, int64_t, int64_t, int64_t, int)
@@ -49,7 +49,7 @@ def panels_join(cnp.ndarray Q, cnp.ndarray S, bases, cnp.ndarray W, double lowes
                 int threads):
     """W -= Q @ S.T (Q None: not), projected against at most 4 bases, W = Q R; the least diagonal entry of R or 0"""
     cdef int status, val = value_code(W), count = len(bases), b
-    cdef int64_t n = W.shape[1], q = W.shape[0]
+    cdef int64_t n = W.shape[1], q = W.shape[0], known = 0
     cdef const void *V[4]
     cdef int64_t p[4]
     cdef const void *last = NULL
@@ -63,9 +63,9 @@ def panels_join(cnp.ndarray Q, cnp.ndarray S, bases, cnp.ndarray W, double lowes
         V[b] = cnp.PyArray_DATA(basis)
         p[b] = basis.shape[0]
     if Q is not None:
-        last, C = cnp.PyArray_DATA(Q), <const double *>cnp.PyArray_DATA(S)
+        known, last, C = Q.shape[0], cnp.PyArray_DATA(Q), <const double *>cnp.PyArray_DATA(S)
     with nogil:
-        status = sc_panels_join(val, n, last, C, V, p, count, cnp.PyArray_DATA(W), q, lowest, slack,
+        status = sc_panels_join(val, n, last, known, C, V, p, count, cnp.PyArray_DATA(W), q, lowest, slack,
                                 <double *>cnp.PyArray_DATA(R), &least, threads)
     check(status)
     return least

@@ -7,9 +7,9 @@ import scipy.sparse as sp
 import scipy.sparse.linalg as spl
 
 from ..ops.spgemm import gram
-from .lanczos import eigh
 from .operators import Dense, Operator, Sparse, Transposed, into
 from .panels import pack, unpack
+from .recurrences import eigh
 
 
 def materialise(op):

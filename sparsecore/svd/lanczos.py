@@ -1,28 +1,25 @@
-"""Thick-restart block Golub-Kahan-Lanczos bidiagonalisation with one-sided reorthogonalisation.
+"""Thick-restart block Lanczos iteration for singular values.
 
-    A V = U B,   A^H U = V B^H + V_next S E^H       (E: the last block of columns)
-
-V is kept orthonormal against all of itself, U only against its last block: U inherits orthogonality (Simon and Zha,
-SIAM J. Sci. Comput. 21, 2000), so U need not be stored at all.  A full basis is rotated to its leading Ritz vectors and
-goes on from V_next (Baglama and Reichel, SIAM J. Sci. Comput. 27, 2005).  Residuals of Ritz triplets are ||S x|| with x
-the last block of the left vector of B: free.
+It goes by one of two recurrences (recurrences.py): on A^H A, which is cheaper, or the bidiagonalisation of A, where
+squares would cost too many digits.  A full basis is rotated to its leading Ritz vectors and goes on from the block that
+comes next (Wu and Simon, SIAM J. Matrix Anal. Appl. 22, 2000; Baglama and Reichel, SIAM J. Sci. Comput. 27, 2005).
 
 A block finds at most as many copies of a repeated singular value as it is wide.  So, at convergence, a safeguard runs
-the same recurrence in the complement of V from fresh random vectors; what it finds above the wanted values widens the
+the bidiagonalisation in the complement of V from fresh random vectors; what it finds above the wanted values widens the
 block, and the iteration goes on.
 """
 
 from typing import NamedTuple
 
 import numpy as np
-from scipy.linalg import lapack
 from scipy.optimize import brentq
 from scipy.special import gammaincinv
 
 from . import panels
+from .recurrences import Bidiagonal, Squared, eigh
 
 SAFEGUARD_STEPS = 4, 10      # at least, at most
-SINGLE = np.finfo(np.float32).eps
+STALLED = 30        # restarts without progress after which what is there is returned
 FAILURE = 1e-6      # probability with which the bound `missed` may fail
 
 
@@ -79,85 +76,70 @@ def lanczos(op, want, start, capacity, rng, threads, give_up=False):
     """The leading want.k right vectors of op (rows >= columns), as panels.
 
     start: panels of the first block of V (its number of panels is the block size); capacity: panels of a basis.
-    The basis takes n * capacity panel rows; of U only the last block is there, and after a restart the kept vectors,
-    which are made anew by a product: cheaper to make than to store and rotate.
+    The basis takes n * capacity panel rows.
     give_up: return None where what is wanted is finer than the type's rounding.
     """
     n, c = op.shape[1], op.width
     dtype, eps = op.dtype, np.finfo(op.dtype).eps
     k, t = want.k, start.shape[0]
     keep = -(-(k + c) // c)
-    wide = np.complex128 if dtype.kind == "c" else np.float64
     V = panels.empty(capacity + t, n, dtype)
-    B, M = (np.zeros((capacity * c, capacity * c), wide) for _ in range(2))     # M = B B^H
     V[:t] = start
     panels.orthonormalise(V[:t], [], rng, 1.0, threads)
-    kept = Q = S = None
-    # Panels of the basis, how many of them M has, how many a restart kept; a lower bound of the norm.
-    w, seen, p, scale = 0, 0, 0, 0.0
+    if Squared.serves(op, want.tol):
+        basis = Squared(op, V, t, capacity, rng, threads, want.tol)
+    else:
+        basis = Bidiagonal(op, V, t, capacity, rng, threads)
     coarse, single = dtype.kind != "c", dtype == np.float32     # Ritz values in single precision, while that does
-    history, next_check = [], keep + t * max(1, round(_check_cost(op, keep + t, t, coarse) / 2))
+    first = keep + t * max(1, round(_check_cost(op, basis.reach(keep + t), keep + t, t, coarse) / 2))
+    history, next_check = [], first
+    best, restarts = np.inf, 0          # of the residuals, and since then
     while True:
-        P = op.mul(V[w : w + t])
-        here = slice(w * c, (w + t) * c)
-        if not scale:
-            scale = float(panels.norms(P).max())
-        # Many restarts in a flat spectrum wear out the orthogonality that U inherits, so P meets `kept` again.
-        around = [] if kept is None else [kept]
-        if Q is None and kept is not None:
-            C = panels.inner(kept, P, threads)
-            panels.subtract(kept, C, P, threads)
-            B[: w * c, here] = C
-            R = panels.orthonormalise(P, around, rng, scale, threads, 1e-3, False)
-        else:
-            if Q is not None:
-                B[(w - t) * c : w * c, here] = S.conj().T
-            R = panels.join(P, Q, S, around, rng, scale, threads, 1e-3, False)
-        B[here, here] = R
-        Q, w = P, w + t
-        Z = op.tmul(Q, V[w : w + t])
-        # What is known goes first: the projection then takes off mere rounding, and one is as good as two.  Without
-        # this the errors of V grew by |A| / |S| in every step.
-        S = panels.join(Z, V[w - t : w], R, [V[:w]], rng, scale, threads)
+        if not basis.step():            # the squares are at their rounding
+            t = start.shape[0]
+            V[:t] = start
+            panels.orthonormalise(V[:t], [], rng, 1.0, threads)
+            basis, history, next_check = Bidiagonal(op, V, t, capacity, rng, threads), [], first
+            continue
+        w, t = basis.w, basis.t
         spent = op.passes + 2 >= want.max_passes
         full = w + t > capacity
         if not (full or spent or w >= next_check):
             continue
-        # Columns of B that are new to M reach up to the block before them, or, after a restart, all the way.
-        top = B[max(0, seen - t) * c * (seen > p) : w * c, seen * c : w * c]
-        M[w * c - top.shape[0] : w * c, w * c - top.shape[0] : w * c] += top @ top.conj().T
-        T, seen = B[: w * c, : w * c], w
         columns = keep * c if full else (k // c + 1) * c
-        # A restart needs X as good as the type: U is A V made orthonormal, and A^H U stays within V and the next block
-        # only if X spans an invariant subspace of B B^H (from single precision residuals ended at 1e-6 s_1).
-        X, s, r, limit, so_far = _ritz(M[: w * c, : w * c], S, want, columns, eps, coarse and (single or not full))
+        # A restart needs X as good as the type: V[:p] and the next block must be all that A^H A V reaches (from single
+        # precision residuals ended at 1e-6 s_1).
+        X, s, r, limit, so_far = basis.ritz(want, columns, coarse and (single or not full))
         coarse = so_far if single or not full else coarse
-        Y = None
-        scale = max(scale, float(s[0]))
         stop = want.callback is not None and want.callback(Progress(op.passes, op.matvecs, s[:k], r))
         worst = float(r.max()) / limit
         if give_up and limit < 16 * eps * s[0] and (r.max() < 64 * eps * s[0] or full):
             return None         # what is wanted lies below the rounding of this type
         history.append((op.passes, worst, s[:k] ** 2))
+        restarts += full
+        if worst < 0.99 * best:
+            best, restarts = worst, 0
+        spent = spent or restarts > STALLED
         done = spent or stop or (worst <= 1 and want.settled(history, s, r))
-        if done and np.finfo(wide).eps * s[0] ** 2 > 0.01 * min(want.tol, 1e-3) * s[-1] ** 2:
-            X, s, Y, r = _ritz_finely(T, S, k, X.shape[1])
-            done = spent or stop or r.max() <= want.limit(s, eps)
         if not (done or full):
-            next_check = w + t * _steps_to_go(history, _check_cost(op, w, t, coarse), max(4, w // (4 * t)), t * c / k)
+            check = _check_cost(op, basis.reach(w), w, t, coarse)
+            next_check = w + t * _steps_to_go(history, check, max(4, w // (4 * t)), t * c / k)
             continue
+        squares_fail = isinstance(basis, Squared) and not basis.fits(s, want.tol)
+        done = done and (not squares_fail or spent or stop)
         missed, extra = np.inf, None
-        Y = _right(T, X) if Y is None else Y
+        Y = basis.right(X)
         p = Y.shape[1] // c
         look, room = done and not (spent or stop), min(SAFEGUARD_STEPS[1], n // c - w - t - 1)
         G = _outside(V[:w], rng, threads) if look and room > 0 else None
-        last, after, kept, P, Z = V[w - t : w].copy(), V[w : w + t].copy(), None, None, None
+        last, after = V[w - t : w].copy(), V[w : w + t].copy()
+        basis.release()
         panels.rotate(V[:w], Y[:, : p * c], threads)
         if look:
             if G is not None:       # where the basis was, if it was large enough
-                first, G = G, V[p : p + room] if V.shape[0] >= p + room else panels.empty(room, n, dtype)
-                G[:1] = first
-            missed, extra = _safeguard(op, G, [last, V[:p]], after, S, s, want, rng, scale, threads)
+                block, G = G, V[p : p + room] if V.shape[0] >= p + room else panels.empty(room, n, dtype)
+                G[:1] = block
+            missed, extra = _safeguard(op, G, [last, V[:p]], after, basis, s, want)
         if done:
             wider = t + (0 if extra is None else extra.shape[0])
             # Nothing more to find, or no room in the space for a wider block: then `missed` says so.
@@ -171,11 +153,10 @@ def lanczos(op, want, start, capacity, rng, threads, give_up=False):
                 capacity = max(capacity, p + 3 * t)
                 V = _grown(V, capacity + t, p)
         V[p : p + t] = after
-        kept = op.mul(V[:p])
-        B, M = (np.zeros((capacity * c,) * 2, wide) for _ in range(2))
-        B[: p * c, : p * c] = panels.orthonormalise(kept, [], rng, scale, threads, 1e-3, False)
-        M[: p * c, : p * c] = B[: p * c, : p * c] @ B[: p * c, : p * c].conj().T
-        Q, w, seen, next_check = None, p, p, p + 2 * t
+        if squares_fail:
+            basis = Bidiagonal(op, V, t, capacity, rng, threads, basis.norm)
+        basis.restart(V, p, t, s)
+        next_check = p + 2 * t
 
 
 def _grown(V, capacity, p):
@@ -184,69 +165,13 @@ def _grown(V, capacity, p):
     return W
 
 
-def eigh(M, columns, coarse=False):
-    """The leading eigenvalues, ascending, and eigenvectors of a Hermitian matrix.
+def _check_cost(op, reach, w, t, coarse):
+    """What Ritz values of w panels cost, in steps of t panels that meet `reach` ones.
 
-    coarse: of one in single precision, and None where LAPACK fails."""
-    n = M.shape[0]
-    if M.dtype.kind != "c":
-        name = "ssy" if coarse else "dsy"
-        if 5 * columns < n:
-            # Few of many: half the time of all of them by divide and conquer for a tenth, level at a fifth.
-            lam, X, _, _, failed = getattr(lapack, name + "evr")(M, range="I", il=n - columns + 1, iu=n, lower=1)
-            lam = lam[:columns]
-        else:
-            lam, X, failed = getattr(lapack, name + "evd")(M, lower=1)
-        if not failed and lam.shape[0] == X.shape[1]:
-            return lam[-columns:].astype(np.float64), X[:, -columns:].astype(np.float64)
-        if coarse:
-            return None
-    lam, X = np.linalg.eigh(M)
-    return lam[-columns:], X[:, -columns:]
-
-
-def _ritz(M, S, want, columns, eps, coarse):
-    """What a basis holds: the leading left singular vectors X and values s of B, the residuals r of the wanted ones,
-    the limit to hold them against, and whether single precision (coarse: half the time) still does.
-
-    By the eigenvectors of M = B B^H, good to sqrt(eps) s_1.
-    """
-    columns = min(columns, M.shape[0])
-    while True:
-        found = eigh(M.astype(np.float32) if coarse else M, columns, coarse)
-        if found is not None:
-            lam, X = found
-            s, X = np.sqrt(np.maximum(lam[::-1], 0)), X[:, ::-1]
-            r = _residuals(X, S, want.k)
-            limit, noise = want.limit(s, eps), 64 * SINGLE * s[0]
-            blurred = (r.max() <= limit and 4 * SINGLE * s[0] ** 2 > 0.03 * min(want.tol, 0.1) * s[-1] ** 2
-                       or limit < noise and r.max() < 4 * noise)
-            if not (coarse and blurred):
-                return X, s, r, limit, coarse
-        coarse = False
-
-
-def _ritz_finely(B, S, k, columns):
-    """X, s, the right vectors Y and the residuals, by the singular value decomposition of B."""
-    X, s, Yh = np.linalg.svd(B)
-    X = X[:, :columns]
-    return X, s[:columns], Yh[:columns].conj().T, _residuals(X, S, k)
-
-
-def _residuals(X, S, k):
-    return np.linalg.norm(S @ X[X.shape[0] - S.shape[1] :, :k], axis=0)
-
-
-def _right(B, X):
-    """The right vectors of B that go with the left ones, in the same order, orthonormal where values vanish too."""
-    return np.linalg.qr(B.conj().T @ X)[0]
-
-
-def _check_cost(op, w, t, coarse):
-    """What Ritz values of w panels cost, in steps of t panels: a sparse product gathers, a step makes some 20 calls,
-    LAPACK's eigenvectors go by the square of the size below 500.  Rates of two Zen 3 cores."""
+    A sparse product gathers, a step makes some 20 calls, LAPACK's eigenvectors go by the square of the size below 500.
+    Rates of two Zen 3 cores."""
     n, c = op.shape[1], op.width
-    step = t * c * ((4 if op.dense else 30) * op.entries + 4 * n * w * c) / (1e11 if c == 16 else 5e10) + 3e-4
+    step = t * c * ((4 if op.dense else 30) * op.entries + 4 * n * reach * c) / (1e11 if c == 16 else 5e10) + 3e-4
     return (9e-8 if coarse else 1.6e-7) * (w * c) ** 2 * (1 + w * c / 1500) / step
 
 
@@ -276,12 +201,12 @@ def _outside(V, rng, threads):
     return G
 
 
-def _safeguard(op, G, bases, after, last, s, want, rng, scale, threads):
+def _safeguard(op, G, bases, after, basis, s, want):
     """(bound on what was missed, None), or (inf, panels of vectors that belong in the block).
 
     Golub-Kahan-Lanczos from random G orthogonal to V, in the complement of V.  A^H A leads from there into the last
-    block of V only (A^H U = V B^H + V_next S E^H), so it is enough to project against that block, and against the
-    wanted Ritz vectors, along which rounding would grow: a third of all of V.  bases: these two, in this order.
+    block of V only, so it is enough to project against that block, and against the wanted Ritz vectors, along which
+    rounding would grow: a third of all of V.  bases: these two, in this order.
 
     With theta the largest Ritz value after q blocks: a singular value sigma of the complement with theta < sigma would
     need
@@ -293,6 +218,7 @@ def _safeguard(op, G, bases, after, last, s, want, rng, scale, threads):
     if G is None:
         return max(following, float(s[-1])), None
     room, n, c = G.shape
+    rng, threads, scale = basis.rng, basis.threads, basis.norm
     V = bases[1]
     T = np.zeros((room * c,) * 2, np.complex128 if V.dtype.kind == "c" else np.float64)
     S, Q = None, None
@@ -327,7 +253,7 @@ def _safeguard(op, G, bases, after, last, s, want, rng, scale, threads):
     longest = degrees * n + 7 * np.sqrt(2 * degrees * n)
     ratio = np.sqrt(longest / (2 * gammaincinv(degrees * c / 2, FAILURE)))
     x = brentq(lambda x: np.cosh((2 * q - 2) * x) * np.sinh(x) - ratio, 0, np.arcsinh(ratio) + 1e-9)
-    # Beside the complement, what is in V but not wanted: it is coupled to the complement by S.
-    tau, coupled = theta * np.cosh(x), following * float(np.linalg.norm(last, 2))
+    # Beside the complement, what is in V but not wanted: it is coupled to the complement.
+    tau, coupled = theta * np.cosh(x), basis.coupling(following)
     both = np.array([[following**2, coupled], [coupled, tau**2]])
     return float(np.sqrt(np.linalg.eigvalsh(both)[-1])), None

@@ -88,6 +88,8 @@ def inner(V, W, threads):
         C = np.empty((W.shape[0], p, w), V.dtype)
         same = V is W
         _core.panels_inner(V, W, C, same, _team(threads, V.size * q))
+        if C.shape[0] == 1:
+            return C[0]
         C = C.transpose(1, 0, 2).reshape(p, q)
         return np.triu(C) + np.triu(C, 1).T if same else C
     C = np.zeros((p, q), V.dtype)
@@ -126,6 +128,14 @@ def rotate(V, Q, threads):
         for i in _chunks(V):
             V[:q, i] = pack(unpack(V[:, i]) @ Q)
     return V[:q]
+
+
+def combine(V, Q, threads):
+    """V Q in panels of their own, for real types."""
+    rows, w = V.shape[1:]
+    out = empty(Q.shape[1] // w, rows, V.dtype)
+    _core.panels_rotate(V, _small(Q, V.dtype), out, Q.shape[1], (w, rows * w, 1), _team(threads, V.size * Q.shape[1]))
+    return out
 
 
 def copy_out(P, out, threads, factor):
@@ -208,7 +218,7 @@ def orthonormalise(W, bases, rng, scale, threads, slack=1e-2, fill=True):
 def join(W, Q, S, bases, rng, scale, threads, slack=1e-2, fill=True):
     """W -= Q S^H (Q None: not), W -= V V^H W for every basis V, and W = Q R as `orthonormalise` does; returns R.
 
-    A step of the recurrence; for real types in one call.
+    A step of a recurrence; for real types in one call.  fill=None: None is returned where Cholesky does not do.
     """
     if W.dtype.kind == "c":
         if Q is not None:
@@ -219,7 +229,7 @@ def join(W, Q, S, bases, rng, scale, threads, slack=1e-2, fill=True):
     R = _eye(s).copy()
     if _core.panels_join(Q, S, bases, W, 64 * s * np.finfo(W.dtype).eps * scale, slack * scale, R, threads):
         return R
-    return _by_roots(W, bases, rng, scale, threads, slack, fill, R)
+    return None if fill is None else _by_roots(W, bases, rng, scale, threads, slack, fill, R)
 
 
 def _by_roots(W, bases, rng, scale, threads, slack, fill, R):
@@ -245,7 +255,8 @@ def _by_roots(W, bases, rng, scale, threads, slack, fill, R):
         lam, E, root = _roots(G, d, eps)
         rotate(W, (E / root) / d[:, None], threads)
         R = (root[:, None] * E.conj().T) * d @ R
-        cancelled = attempt == 0 and root.min() * d.min() < slack * scale
+        # What a projection has left but little of lies in the bases again, once it is of length 1.
+        cancelled = root.min() * d.min() < (0.5 if attempt else slack * scale)
         if dead.any() or cancelled:
             project(bases, W, threads)
         elif attempt == 0 and lam.min() > 0.05:
