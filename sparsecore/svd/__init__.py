@@ -1,8 +1,8 @@
 """Truncated SVD that is fast, and says how good it is.
 
-The default solver is thick-restart block Golub-Kahan-Lanczos (lanczos.py); few-pass block Krylov where a pass over A
-is dear; the Gram matrix and dense LAPACK where A has a small side (direct.py).  All share one certificate (result.py):
-residuals are recomputed from the vectors that are returned.
+The default solver is thick-restart block Lanczos (lanczos.py, recurrences.py); few-pass block Krylov where a pass over
+A is dear; the Gram matrix and dense LAPACK where A has a small side (direct.py).  All share one certificate
+(result.py): residuals are recomputed from the vectors that are returned.
 """
 
 import numpy as np

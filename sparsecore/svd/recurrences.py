@@ -122,7 +122,7 @@ class Squared:
 
     T is as good as if V were orthonormal to rounding while V stays orthonormal to its square root (Simon, Linear
     Algebra Appl. 61, 1984; Math. Comp. 42, 1984).  So a step is orthogonalised against the two blocks before it, and
-    all `gap` steps two blocks in a row against everything: in one reading of V for both, which is what these
+    every `gap` steps two blocks in a row against everything: in one reading of V for both, which is what these
     projections cost.  `gap` follows from the losses that they find.  They grow fastest along the leading Ritz vectors:
     a panel of those is projected off in every step (Parlett and Scott, Math. Comp. 33, 1979).
 
@@ -214,7 +214,7 @@ class Squared:
         found = _ritz(T, self.S, self.eps**0.5, want, columns, self.eps, coarse)
         s = found[1]
         self.norm = max(self.norm, float(s[0]))
-        self.bound = 0.03 * self.tol * s[0] * s[min(want.k, s.shape[0]) - 1]
+        self.bound = max(0.03 * self.tol * s[0] * s[min(want.k, s.shape[0]) - 1], np.finfo(float).tiny)
         if self.held and self.w >= 2 * self.led:
             self._lead(found[0][:, : self.c])
         return found
