@@ -428,7 +428,7 @@ def test_merging_nothing_or_other_widths_is_an_error():
 
 
 @pytest.mark.skipif(os.name != "posix", reason="signals to a group of processes")
-def test_ctrl_c_ends_worker_processes_at_once_and_in_silence():
+def test_ctrl_c_ends_worker_processes_at_once_and_in_silence(tmp_path):
     """Those that were idle, or starting, printed a traceback each, and what others had begun was waited for."""
     psutil = pytest.importorskip("psutil")
     code = """
@@ -441,7 +441,7 @@ except KeyboardInterrupt:
     print("interrupted")
 """
     started = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-                               start_new_session=True)
+                               start_new_session=True, cwd=tmp_path)
     family = psutil.Process(started.pid)
     until = time.monotonic() + 60
     while len(family.children(recursive=True)) < 4 and time.monotonic() < until:    # two of them are workers
