@@ -96,9 +96,10 @@ int sc_narrow(const sc_csr *A, int32_t *indptr, int32_t *indices, int threads)
 #define WIDE 2048                       /* columns between the ends of a row: a line for each is more than L1 has */
 #define SAMPLE 64
 
-static int64_t column(const sc_csr *A, int64_t p)
+/* Unsigned, as nobody has checked it yet. */
+static uint64_t column(const sc_csr *A, int64_t p)
 {
-    return A->idx == SC_I64 ? ((const int64_t *)A->indices)[p] : ((const int32_t *)A->indices)[p];
+    return (uint64_t)(A->idx == SC_I64 ? ((const int64_t *)A->indices)[p] : ((const int32_t *)A->indices)[p]);
 }
 
 /* Are rows wide?  A sample of them, of which nothing is known yet: this is a hint. */
@@ -109,7 +110,7 @@ static int is_wide(const sc_csr *A)
         int64_t p = sc_ptr(A, r), end = sc_ptr(A, r + 1);
         if (p < 0 || p >= end || end > A->nnz) continue;
         seen++;
-        wide += column(A, end - 1) - column(A, p) >= WIDE;
+        wide += (int64_t)(column(A, end - 1) - column(A, p)) >= WIDE;
     }
     return 2 * wide > seen;
 }
@@ -119,8 +120,8 @@ static int is_skewed(const sc_csr *A)
 {
     int64_t ranges[SAMPLE] = {0}, most = 0, step = A->nnz / (16 * SAMPLE) + 1;
     for (int64_t p = step / 2; p < A->nnz; p += step) {
-        int64_t range = (int64_t)((double)column(A, p) / (double)A->cols * SAMPLE);
-        if (range >= 0 && range < SAMPLE) most = SC_MAX(most, ++ranges[range]);
+        double range = (double)column(A, p) / (double)A->cols * SAMPLE;
+        if (range < SAMPLE) most = SC_MAX(most, ++ranges[(int)range]);
     }
     return most > 4 * SAMPLE;
 }

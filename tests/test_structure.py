@@ -326,3 +326,13 @@ def test_short_rows_are_sorted_stably(rng, dtype, index):
                     (lengths.size, int(indptr[-1])))
     np.testing.assert_array_equal(B.indices, np.arange(indptr[-1]))
     np.testing.assert_array_equal(B.data, np.arange(indptr[-1]))
+
+
+def test_columns_at_the_ends_of_their_type_are_refused_before_rows_are_looked_at():
+    """The samples that choose a way to transpose subtracted and scaled them: undefined in C."""
+    n = 1 << 18
+    A = sp.csr_array((np.ones(8 * n), np.tile(np.arange(8), n), np.arange(0, 8 * n + 1, 8)), shape=(n, 5000))
+    A.indices, A.indptr = A.indices.astype(np.int64), A.indptr.astype(np.int64)
+    A.indices[0::8], A.indices[7::8] = np.iinfo(np.int64).min, np.iinfo(np.int64).max
+    with pytest.raises(ValueError, match="column"):
+        sc.transpose(A)

@@ -100,6 +100,7 @@ def lanczos(op, want, start, capacity, rng, threads, give_up=False):
             V[:t] = start
             panels.orthonormalise(V[:t], [], rng, 1.0, threads)
             basis, history, next_check = Bidiagonal(op, V, t, capacity, rng, threads), [], first
+            best, restarts = np.inf, 0
             continue
         w, t = basis.w, basis.t
         spent = op.passes + 2 >= want.max_passes
@@ -155,6 +156,7 @@ def lanczos(op, want, start, capacity, rng, threads, give_up=False):
         V[p : p + t] = after
         if squares_fail:
             basis = Bidiagonal(op, V, t, capacity, rng, threads, basis.norm)
+            best, restarts = np.inf, 0
         basis.restart(V, p, t, s)
         next_check = p + 2 * t
 
