@@ -1,8 +1,9 @@
 /* Entries of rows r0 <= r < r1 of A go to the places that `next` holds for their columns: A.T, rows rising.  Columns
  * that are scattered have a place each to write, too many streams for the processor to foresee, and a line not there
- * holds up all stores behind it: lines are asked for 64 entries before.  Others are in cache, and
- * nothing helps them (bcsstk16 0.56 ms by the second loop and 64-bit places, 0.36 so, banded 43 and 32; one thread,
- * AVX2). */
+ * holds up all stores behind it: lines are asked for 64 entries before.  Others are in cache, and nothing helps them
+ * (bcsstk16 0.56 ms by asking and 64-bit places, 0.36 so, banded 43 and 32; one thread, AVX2).  Taking four entries of
+ * different columns at once, so that no place waits for the one before to be written, is slower (wing_adj 5.6 against
+ * 3.1 ns an entry, Slashdot 5.1 and 3.8; two threads). */
 static void FN(flip)(const sc_csr *A, int64_t r0, int64_t r1, void *places, void *indices, void *data, int scattered)
 {
     enum { AHEAD = 64 };
@@ -12,46 +13,23 @@ static void FN(flip)(const sc_csr *A, int64_t r0, int64_t r1, void *places, void
     PTR *next = places;
     IDX *to_row = indices;
     VAL *to_val = data;
-    if (!scattered) {
-        for (int64_t r = r0; r < r1; r++)
-            for (int64_t p = ptr[r], end = ptr[r + 1]; p < end; p++) {
-                int64_t to = next[col[p]]++;
-                to_row[to] = (IDX)r;
-                to_val[to] = val[p];
-            }
-        return;
-    }
-    int64_t known = (int64_t)ptr[r1] - AHEAD;
+    int64_t known = scattered ? (int64_t)ptr[r1] - AHEAD : 0;
     for (int64_t r = r0; r < r1; r++) {
         int64_t p = ptr[r], end = ptr[r + 1];
-        while (p < end) {
-            for (int64_t q = p; q < SC_MIN(p + 4, known); q++) {
-                int64_t soon = next[col[q + AHEAD]];
+        if (end <= known)
+            for (; p < end; p++) {
+                int64_t soon = next[col[p + AHEAD]], to = next[col[p]]++;
                 __builtin_prefetch(to_row + soon, 1);
                 __builtin_prefetch(to_val + soon, 1);
+                to_row[to] = (IDX)r;
+                to_val[to] = val[p];
             }
-            if (p + 4 <= end && col[p] < col[p + 1] && col[p + 1] < col[p + 2] && col[p + 2] < col[p + 3]) {
-                /* Four different columns: their places are read before one is written, or each reading would wait
-                 * for the writing before it. */
-                int64_t a = next[col[p]], b = next[col[p + 1]], c = next[col[p + 2]], d = next[col[p + 3]];
-                next[col[p]] = (PTR)(a + 1);
-                next[col[p + 1]] = (PTR)(b + 1);
-                next[col[p + 2]] = (PTR)(c + 1);
-                next[col[p + 3]] = (PTR)(d + 1);
-                to_row[a] = to_row[b] = to_row[c] = to_row[d] = (IDX)r;
-                to_val[a] = val[p];
-                to_val[b] = val[p + 1];
-                to_val[c] = val[p + 2];
-                to_val[d] = val[p + 3];
-                p += 4;
-                continue;
-            }
-            for (int64_t stop = SC_MIN(p + 4, end); p < stop; p++) {
+        else
+            for (; p < end; p++) {
                 int64_t to = next[col[p]]++;
                 to_row[to] = (IDX)r;
                 to_val[to] = val[p];
             }
-        }
     }
 }
 
