@@ -5,12 +5,15 @@ transpose.  O(1) facts are checked here; the contents of indptr and indices are 
 before a kernel reads them.
 """
 
+import functools
 from typing import NamedTuple
 
 import numpy as np
 import scipy.sparse as sp
 
 KERNEL_TYPES = ("float32", "float64", "complex64", "complex128", "float16", "bfloat16")
+CONTAINERS = {("csr", False): sp.csr_array, ("csr", True): sp.csr_matrix,
+              ("csc", False): sp.csc_array, ("csc", True): sp.csc_matrix}
 
 
 class Rows(NamedTuple):
@@ -116,6 +119,7 @@ def result_type(*operands):
     return np.result_type(*operands)
 
 
+@functools.lru_cache(64)        # the name of a dtype takes a microsecond to make
 def has_kernel(dtype):
     return dtype.name in KERNEL_TYPES
 
@@ -159,14 +163,24 @@ def count(value, name, low, high, what):
 
 def container(like, fmt):
     """The scipy.sparse class of format `fmt` in the family (array or matrix) of `like`."""
-    matrix = isinstance(like, sp.spmatrix)
-    return {("csr", False): sp.csr_array, ("csr", True): sp.csr_matrix,
-            ("csc", False): sp.csc_array, ("csc", True): sp.csc_matrix}[fmt, matrix]
+    return CONTAINERS[fmt, isinstance(like, sp.spmatrix)]
+
+
+@functools.lru_cache(8)
+def _attributes(cls):
+    """What an empty matrix of a SciPy class holds; None where its shape is no plain attribute."""
+    held = vars(cls((1, 1)))
+    return held if held.get("_shape") == (1, 1) else None
 
 
 def wrap(cls, shape, indptr, indices, data, canonical=True):
-    """A scipy.sparse matrix of sound buffers, without SciPy's own check of them."""
-    A = cls(shape)   # half types cannot be named here, but can be held
+    """A scipy.sparse matrix of sound buffers, without SciPy's own check of them, which takes 20 us even of none."""
+    attributes = _attributes(cls)
+    if attributes is None:
+        A = cls(shape)   # half types cannot be named here, but can be held
+    else:
+        A = cls.__new__(cls)
+        vars(A).update(attributes, _shape=(int(shape[0]), int(shape[1])))
     A.indptr, A.indices, A.data = indptr, indices, data
     if canonical:
         A.has_sorted_indices = True

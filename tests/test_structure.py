@@ -7,6 +7,7 @@ import scipy.sparse as sp
 from oracles import THREADS, random_sparse, sha
 
 import sparsecore as sc
+from sparsecore import _args
 
 BF16 = np.dtype(ml_dtypes.bfloat16)
 TYPES = [np.float32, np.float64, np.complex64, np.complex128, np.float16, BF16, np.int32, np.int64, np.int8, bool,
@@ -336,3 +337,14 @@ def test_columns_at_the_ends_of_their_type_are_refused_before_rows_are_looked_at
     A.indices[0::8], A.indices[7::8] = np.iinfo(np.int64).min, np.iinfo(np.int64).max
     with pytest.raises(ValueError, match="column"):
         sc.transpose(A)
+
+
+@pytest.mark.parametrize("cls", [sp.csr_array, sp.csc_array, sp.csr_matrix, sp.csc_matrix, sc.csr_array, sc.csc_array])
+def test_results_hold_all_that_the_constructor_of_their_class_sets(cls):
+    theirs = cls(np.array([[0, 1.0, 2], [3, 0, 0]]))
+    ours = _args.wrap(cls, (np.int64(2), 3), theirs.indptr, theirs.indices, theirs.data)
+    assert type(ours) is cls and ours.shape == (2, 3) and type(ours.shape[0]) is int
+    assert set(vars(theirs)) <= set(vars(ours))
+    assert (ours.toarray() == theirs.toarray()).all() and ours.has_canonical_format
+    assert (ours.T.tocsr() + theirs.T.tocsr() != 2 * theirs.T).nnz == 0
+    assert _args.wrap(cls, (0, 4), np.zeros(1, np.int32), np.zeros(0, np.int32), np.zeros(0)).shape == (0, 4)
