@@ -38,14 +38,14 @@ def make(path, rows, seed=0):
             writer.write_table(pa.table([*(pa.array(c) for c in X.T), pa.array(y)], schema=schema))
 
 
-def fit(data, model, *more):
+def fit(data, model, *more, label="label", sparsity="0.8"):
     """Run `sparsecore fit` in a fresh process; (facts, peak resident bytes, processor seconds, wall seconds).
 
     Workers of its own count too.
     """
     started = time.perf_counter()
-    child = subprocess.Popen([sys.executable, "-m", "sparsecore", "fit", str(data), "--label", "label", "--sparsity",
-                              "0.8", "-o", str(model), "--json", *more], stdout=subprocess.PIPE, text=True)
+    child = subprocess.Popen([sys.executable, "-m", "sparsecore", "fit", str(data), "--label", label, "--sparsity",
+                              sparsity, "-o", str(model), "--json", *more], stdout=subprocess.PIPE, text=True)
     watched, seen = psutil.Process(child.pid), {"peak": 0, "cpu": 0.0}
 
     def watch():

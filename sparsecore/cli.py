@@ -486,8 +486,9 @@ def _parser():
                       help="fit within the leading RANK singular vectors (truncated SVD) before pruning")
     made.add_argument("--ngrams", type=_count, default=2, help="longest run of words that counts as a term (default 2)")
     made.add_argument("--min-df", type=_count, default=2, help="rows a term must occur in (default 2)")
-    made.add_argument("--max-features", type=_count, help="at most so many terms (default: all; 4096 in batches)")
-    made.add_argument("--batch-size", type=_count, help="read so many rows at a time; memory stays bounded")
+    made.add_argument("--max-features", type=_count, help="at most so many terms, the most frequent (default: all)")
+    made.add_argument("--batch-size", type=_count, help="read so many rows at a time; memory stays "
+                      "bounded, rows of many terms wait in a temporary file (in TMPDIR or /var/tmp)")
     made.add_argument("--prefetch", type=_count, default=2, help="batches read ahead (default 2)")
     made.add_argument("--workers", type=_count, help="threads that read and vectorise")
     made.add_argument("--shards", type=_count, help="train so many sub-models on parts of the rows and merge them")

@@ -124,8 +124,14 @@ def test_fit_within_the_leading_singular_vectors(tmp_path, table, texts, capsys)
                                                    "--factorize", "3", "--shards", "2", "-o", tmp_path / "no")
 
 
-@pytest.mark.parametrize("kind", ["numbers", "text"])
-def test_fit_in_batches_gives_the_weights_of_one_go(tmp_path, table, texts, capsys, kind):
+@pytest.mark.parametrize("kind", ["numbers", "text", "text of many terms"])
+def test_fit_in_batches_gives_the_weights_of_one_go(tmp_path, table, texts, capsys, monkeypatch, kind):
+    """Of many terms too, where batches had kept 4,096: the weights of all that is in the reviews."""
+    if kind == "text of many terms":
+        from sparsecore.pipeline import linear, outofcore
+
+        monkeypatch.setattr(outofcore, "CLOSED", 2)
+        monkeypatch.setattr(linear, "_TOLERANCE", 1e-12)
     what = (table, "--label", "class, the") if kind == "numbers" else (texts, "--label", "kind", "--text", "text")
     found = []
     for more in ((), ("--batch-size", "37", "--workers", "2")):
@@ -136,7 +142,7 @@ def test_fit_in_batches_gives_the_weights_of_one_go(tmp_path, table, texts, caps
     assert set(found[0]) == set(found[1])
     for name, layer in found[0].items():
         a, b = (x.toarray() if hasattr(x, "toarray") else x for x in (layer, found[1][name]))
-        assert np.allclose(a, b, rtol=1e-9, atol=1e-12), name
+        assert np.allclose(a, b, rtol=1e-6 if "many" in kind else 1e-9, atol=1e-12), name   # rows wait in float32
 
 
 def test_text_vectorised_in_processes_gives_the_same_file(tmp_path, texts, capsys, monkeypatch):
@@ -400,6 +406,16 @@ def test_movie_reviews_stay_accurate_at_ninety_five_percent(tmp_path, shared_dat
     assert code == 0, err
     facts = json.loads(out)
     assert facts["accuracy_dense"] >= 0.87 and facts["accuracy_pruned"] >= facts["accuracy_dense"] - 0.005
+
+
+def test_sentences_in_batches_are_as_accurate_as_in_one_go(tmp_path, shared_data, capsys):
+    """Batches had kept 4,096 of 30,666 terms: 68.3 % right where all of them give 77.9."""
+    code, out, err = run(capsys, "fit", shared_data / "text" / "sentence_polarity_10662.csv.gz", "--text", "review",
+                         "--label", "sentiment", "--sparsity", "0.95", "-o", tmp_path / "m", "--json",
+                         "--batch-size", "2500")
+    assert code == 0, err
+    facts = json.loads(out)
+    assert facts["features"] > 30_000 and facts["accuracy_dense"] >= 0.76 and facts["accuracy_pruned"] >= 0.76
 
 
 def test_the_demo_writes_its_picture_and_model(tmp_path, capsys):

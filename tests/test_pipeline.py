@@ -1,5 +1,6 @@
 """From data to a condensed model: the formulas, batches with the bits of one go, shards that fail and resume."""
 
+import errno
 import gzip
 import os
 import signal
@@ -15,9 +16,10 @@ import scipy.sparse as sp
 
 import sparsecore as sc
 from sparsecore import pipeline as pl
-from sparsecore.pipeline import linear, readers
+from sparsecore.pipeline import linear, readers, spool
 from sparsecore.pipeline.linear import Moments, encode_labels, ridge
 from sparsecore.pipeline.model import folds
+from sparsecore.pipeline.spool import Spool
 
 pd = pytest.importorskip("pandas")
 
@@ -178,7 +180,7 @@ def test_large_ridge_problems_take_memory_of_their_entries(monkeypatch, make, we
     A = np.where(rng.random((300, 240)) < 0.1, rng.standard_normal((300, 240)) * 10.0 ** rng.integers(-2, 2, 240), 0)
     Y, weight = rng.standard_normal((300, 3)), rng.integers(0, 3, 300).astype(float) if weighted else None
     closed = linear.ridge_path(make(A), Y, [0.3, 3.0], weight)
-    monkeypatch.setattr(linear, "_CLOSED", 100)
+    monkeypatch.setattr(linear, "CLOSED", 100)
     monkeypatch.setattr(linear, "_TOLERANCE", 1e-8)
     monkeypatch.setattr(linear.Moments, "__init__", lambda *_: pytest.fail("a square matrix was made"))
     found = linear.ridge_path(make(A), Y, [0.3, 3.0], weight)
@@ -189,7 +191,7 @@ def test_large_ridge_problems_take_memory_of_their_entries(monkeypatch, make, we
 
 
 def test_large_ridge_problems_say_when_they_are_not_solved(monkeypatch):
-    monkeypatch.setattr(linear, "_CLOSED", 100)
+    monkeypatch.setattr(linear, "CLOSED", 100)
     monkeypatch.setattr(linear, "_STEPS", 2)
     X = np.random.default_rng(0).standard_normal((200, 150))
     with pytest.warns(UserWarning, match="not solved to .* after 2 steps"):
@@ -197,7 +199,7 @@ def test_large_ridge_problems_say_when_they_are_not_solved(monkeypatch):
 
 
 def test_large_ridge_problems_have_the_same_bits_on_any_threads(monkeypatch):
-    monkeypatch.setattr(linear, "_CLOSED", 100)
+    monkeypatch.setattr(linear, "CLOSED", 100)
     X = sp.random_array((3000, 2500), density=0.02, rng=np.random.default_rng(1), format="csr")
     Y, found = np.where(np.arange(3000) % 3 == 0, 1.0, -1.0)[:, None], set()
     for threads in (1, 2, 3, 8):
@@ -232,6 +234,64 @@ def test_moments_of_sparse_rows_are_those_of_dense_ones(share):
     expected = ridge(A[kept], Y[kept], 0.5, weight[kept])
     for coef, intercept in found:
         assert np.allclose(coef, expected[0]) and np.allclose(intercept, expected[1])
+
+
+def spooled(A, Y, held, *sizes):
+    found = Spool(A.shape[1], Y.shape[1], hold_out=True)
+    for X, y, out in zip(cut(sp.csr_array(A), *sizes), cut(Y, *sizes), cut(held, *sizes)):
+        found.add(X, y, out)
+    return found
+
+
+@pytest.mark.parametrize("entries", [50, 1 << 20])
+def test_spooled_rows_give_the_weights_of_rows_in_memory(monkeypatch, entries):
+    """Of all rows and of those not held out, for each penalty, with all features or those of a mask."""
+    monkeypatch.setattr(spool, "_ENTRIES", entries)
+    monkeypatch.setattr(spool, "VECTORS", 1)    # a column at a time
+    monkeypatch.setattr(linear, "_TOLERANCE", 1e-12)
+    rng = np.random.default_rng(0)
+    A = np.where(rng.random((300, 40)) < 0.1, rng.standard_normal((300, 40)), 0).astype(np.float32).astype(np.float64)
+    A[50:90] = 0
+    Y, held = encode_labels(rng.integers(0, 3, 300), np.arange(3)), rng.random(300) < 0.2
+    mask = rng.random((3, 40)) < 0.3
+    mask[1] = False
+    found = spooled(A, Y, held, 7, 120)
+    assert np.array_equal(np.concatenate([X.toarray() for X, _, _ in found.blocks()]), A)
+    everywhere, masked = found.solve([0.3, 3.0]), found.solve([0.5], mask)
+    for part, rows in (("all", np.ones(300, bool)), ("rest", ~held)):
+        for alpha, (coef, intercept) in zip([0.3, 3.0], everywhere[part], strict=True):
+            expected = ridge(A[rows], Y[rows], alpha)
+            assert np.allclose(coef, expected[0], atol=1e-9) and np.allclose(intercept, expected[1], atol=1e-9)
+        (coef, intercept), = masked[part]
+        for o in range(3):
+            expected, offset = ridge(A[rows][:, mask[o]], Y[rows, o : o + 1], 0.5)
+            assert np.allclose(coef[o, mask[o]], expected[0], atol=1e-9) and not coef[o, ~mask[o]].any()
+            assert np.isclose(intercept[o], offset[0], atol=1e-9)
+        known = found.calibration(part)
+        assert known.count == rows.sum() and np.allclose(known.col_norm, np.linalg.norm(A[rows], axis=0))
+
+
+def test_spooled_rows_have_the_same_bits_however_they_are_cut_and_on_any_threads(monkeypatch):
+    monkeypatch.setattr(spool, "_ENTRIES", 20_000)
+    A = sp.random_array((3000, 2500), density=0.02, rng=np.random.default_rng(1), format="csr")
+    Y, held, found = np.where(np.arange(3000) % 3 == 0, 1.0, -1.0)[:, None], np.arange(3000) % 10 == 0, set()
+    for threads, sizes in ((1, ()), (2, (1, 2000)), (3, (500, 700)), (8, (2999,))):
+        with sc.threads(threads):
+            solved = spooled(A, Y, held, *sizes).solve([0.3, 3.0])
+        found.add(b"".join(coef.tobytes() for part in solved.values() for coef, _ in part))
+    assert len(found) == 1
+
+
+def test_a_full_disk_is_told_with_what_to_do(monkeypatch):
+    class Full:
+        def write(self, data):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    rows = Spool(3, 1)
+    monkeypatch.setattr(rows, "_file", Full())
+    rows.add(sp.csr_array(np.eye(3)), np.ones((3, 1)))
+    with pytest.raises(OSError, match="no room for the vectorised rows; the variable TMPDIR names another folder"):
+        rows.solve([1.0])
 
 
 def test_terms_are_counted_in_bounded_memory(monkeypatch):

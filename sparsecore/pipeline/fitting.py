@@ -16,8 +16,6 @@ from .outofcore import HELD_OUT, ahead, fit_batches
 from .readers import DataError, labelled, read_columns, table_batches
 from .shards import Linear, fit_shards, merge
 
-BATCH_TERMS = 4096  # moments take terms^2 * 8 bytes
-
 __all__ = ["Options", "fit", "sections", "summary"]
 
 
@@ -51,8 +49,7 @@ class Options:
         if self.text == self.label:
             raise DataError(f"{self.label!r} is the label; it cannot be the text too")
         if self.text:
-            return TextFeatures(self.text, ngrams=self.ngrams, min_df=self.min_df,
-                                most=self.most or (BATCH_TERMS if self.batch_size else None))
+            return TextFeatures(self.text, ngrams=self.ngrams, min_df=self.min_df, most=self.most)
         columns = self.features or [c for c in read_columns(path) if c != self.label]
         if self.label in columns:
             raise DataError(f"{self.label!r} is the label; it cannot be a feature too")

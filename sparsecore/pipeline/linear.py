@@ -18,16 +18,18 @@ import scipy.sparse as sp
 from .. import ops
 from .. import pruning as pr
 
-__all__ = ["AGAIN", "CHOICE", "Moments", "encode_labels", "input_stats", "pick_labels", "prune_linear", "ridge",
-           "ridge_path"]
+__all__ = ["AGAIN", "CHOICE", "CLOSED", "USE_INPUTS", "Moments", "descend", "encode_labels", "input_stats",
+           "pick_labels", "prune_linear", "ridge", "ridge_path"]
 
 # What stays is chosen by the weights of a stiffer fit, which looks more at what a feature tells on its own and less at
 # chance among correlated ones. The few that stay then need less shrinking. bench/reviews.py compares.
 CHOICE = 10.0  # penalty of the fit that chooses, in units of the dense fit's
 AGAIN = 0.5  # penalty of the fit on what was chosen
 
+USE_INPUTS = (pr.wanda, pr.obs)  # scores that look at the inputs too
+
 _ROWS = 4096
-_CLOSED = 4096  # rows or features, whichever are fewer, up to which the closed form is the faster
+CLOSED = 4096  # rows or features, whichever are fewer, up to which the closed form is the faster
 _TOLERANCE = 1e-4  # of conjugate gradients: residual over right side; accuracies were those of the closed form at 1e-3
 _STEPS = 2000
 _FULL = 0.1  # share of entries from which BLAS on a dense block is the faster way to its Gram matrix
@@ -55,7 +57,7 @@ def ridge(X, Y, alpha, weight=None):
 
 def ridge_path(X, Y, alphas, weight=None):
     """[(coef, intercept)] for several penalties; the products of the rows are computed once."""
-    if min(X.shape) > _CLOSED:
+    if min(X.shape) > CLOSED:
         return _conjugate_gradients(X, Y, alphas, weight)
     if X.shape[1] <= X.shape[0]:
         moments = Moments(X.shape[1], Y.shape[1])
@@ -88,32 +90,43 @@ def _conjugate_gradients(X, Y, alphas, weight):
     mean_y = _dots(weight, Y) / total
     spread = np.maximum(_times(_squared(X).T, weight) - total * mean**2, 0)
     right = _times(X.T, weight * (Y - mean_y))
-    enough = _TOLERANCE * np.sqrt(_dots(right, right))
     coef, found = np.zeros_like(right), []
     for alpha in alphas:
         def normal(V, alpha=alpha):
             fit = _times(X, V) - _dots(mean, V)
             return _times(X.T, weight * fit) - mean * _dots(weight, fit) + alpha * V
 
-        residual = right - normal(coef)
-        scaled = residual / (spread + alpha)
-        step, height = scaled, _dots(residual, scaled)
-        for _ in range(_STEPS):
-            going = _dots(residual, residual) > enough**2
-            if not going.any():
-                break
-            change = normal(step)
-            length = np.where(going, height / np.where(going, _dots(step, change), 1), 0)
-            coef = coef + length * step
-            residual = residual - length * change
-            scaled = residual / (spread + alpha)
-            before, height = height, _dots(residual, scaled)
-            step = scaled + np.where(going, height / np.where(going, before, 1), 0) * step
-        else:
-            warnings.warn(f"ridge at alpha={alpha:g} is not solved to {_TOLERANCE:g} after {_STEPS} steps; a larger "
-                          "alpha needs fewer", stacklevel=2)
+        coef = descend(normal, right, spread + alpha, coef, f"alpha={alpha:g}")
         found.append((np.ascontiguousarray(coef.T), mean_y - _dots(mean, coef)))
     return found
+
+
+def descend(normal, right, scale, coef, what):
+    """The solution of normal(coef) = right, column by column, by conjugate gradients from `coef` on.
+
+    normal: V (features, columns) to the product with a positive definite matrix for each column; scale: about its
+    diagonal, by which the residuals are divided. Columns that are solved stand still. A warning names `what` if some
+    are not after _STEPS steps.
+    """
+    enough = _TOLERANCE * np.sqrt(_dots(right, right))
+    residual = right - normal(coef) if coef.any() else right
+    scaled = residual / scale
+    step, height = scaled, _dots(residual, scaled)
+    for _ in range(_STEPS):
+        going = _dots(residual, residual) > enough**2
+        if not going.any():
+            break
+        change = normal(step)
+        length = np.where(going, height / np.where(going, _dots(step, change), 1), 0)
+        coef = coef + length * step
+        residual = residual - length * change
+        scaled = residual / scale
+        before, height = height, _dots(residual, scaled)
+        step = scaled + np.where(going, height / np.where(going, before, 1), 0) * step
+    else:
+        warnings.warn(f"ridge at {what} is not solved to {_TOLERANCE:g} after {_STEPS} steps; a larger alpha needs "
+                      "fewer", stacklevel=3)
+    return coef
 
 
 def _times(A, V):
@@ -184,6 +197,11 @@ class Moments:
             coef[:, chosen] = la.solve(G, right, assume_a="pos").T
         return coef, mean_y - coef @ mean_x
 
+    def calibration(self):
+        """What scores in USE_INPUTS want to know of the rows."""
+        self._finish()
+        return pr.Calibration(self.xx, np.sqrt(np.diagonal(self.xx)), round(self.total))
+
     def _finish(self):
         if self._waiting:
             self._add_block(*self._joined())
@@ -211,12 +229,8 @@ class Moments:
 
 
 def input_stats(score, X):
-    """What a score of sparsecore.pruning wants to know of the inputs X (rows or Moments): a Calibration, or None."""
-    if score not in (pr.wanda, pr.obs):
-        return None
-    if isinstance(X, Moments):
-        return pr.Calibration(X.xx, np.sqrt(np.diagonal(X.xx)), round(X.total))
-    return pr.calibrate(X, gram=score is pr.obs)
+    """What a score of sparsecore.pruning wants to know of the rows X: a Calibration, or None."""
+    return pr.calibrate(X, gram=score is pr.obs) if score in USE_INPUTS else None
 
 
 def prune_linear(coef, sparsity, *, score=None, stats=None):

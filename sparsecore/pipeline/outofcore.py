@@ -1,13 +1,14 @@
-"""`fit` on tables larger than memory: passes over batches, of which only sums stay.
+"""`fit` on tables larger than memory: passes over batches, of which sums stay, or rows in a temporary file.
 
     pass 1   what the features need (largest magnitudes, or terms and their frequencies) and the classes
-    pass 2   moments of all rows, and of those that are not held out
-    pass 3   text only: moments of the terms that are left, whose rows are scaled up again
+    pass 2   moments of all rows, and of those that are not held out; of many terms the rows themselves, in a file
+    pass 3   few terms only: moments of those that are left, whose rows are scaled up again (many: from the file)
     last     accuracy on the rows held out (every tenth), or on the test table
 
 Reading, parsing and vectorising run ahead on `workers` threads while the moments are added up; text, which is split
 into words under Python's lock, is vectorised by as many processes where the table is large. The final weights are those
-of all rows: the same as in memory, where moments are gathered in the same blocks.
+of all rows: the same as in memory, where moments are gathered in the same blocks; with many terms to the tolerance of
+conjugate gradients.
 """
 
 from __future__ import annotations
@@ -19,10 +20,12 @@ from pathlib import Path
 import numpy as np
 import scipy.sparse as sp
 
+from .. import pruning as pr
 from .._threads import get_num_threads
-from .linear import AGAIN, CHOICE, Moments, encode_labels, input_stats, pick_labels, prune_linear
+from .linear import AGAIN, CHOICE, CLOSED, USE_INPUTS, Moments, encode_labels, pick_labels, prune_linear
 from .model import CondensedModel
 from .readers import DataError, labelled, ordered_map, table_batches
+from .spool import HELD, VECTORS, Spool
 
 __all__ = ["ahead", "fit_batches"]
 
@@ -35,32 +38,43 @@ def fit_batches(path, options, spec, *, test=None, progress=lambda items, **_: i
     """(dense model, condensed model, accuracies [{"dense", "pruned"}], rows) of the table `path`."""
     run = _Run(path, options, progress)
     features, classes, rows = run.learn(spec)
-    _check_memory(features)
-    moments = run.moments(features, classes, test is None)
-    parts = tuple(moments)
+    score = options.training()["score"]
+    spooled = features.kind == "text" and features.size > CLOSED and score is not pr.obs    # which wants all of X'X
+    _check_memory(features, _outputs(classes), spooled)
+    gathered = (run.spool if spooled else run.moments)(features, classes, test is None)
     dense, masks = {}, {}
-    for part in parts:
-        coef, intercept = moments[part].solve(options.alpha)
-        choosing = moments[part].solve(CHOICE * options.alpha)[0]
+    for part, ((coef, intercept), (choosing, _)) in gathered.solve([options.alpha, CHOICE * options.alpha]).items():
         dense[part] = CondensedModel(features, coef, intercept, classes)
-        score = options.training()["score"]
-        masks[part] = prune_linear(choosing, options.sparsity, score=score, stats=input_stats(score, moments[part]))
+        masks[part] = prune_linear(choosing, options.sparsity, score=score,
+                                  stats=gathered.calibration(part) if score in USE_INPUTS else None)
         if not masks[part].any():
             raise ValueError(f"a sparsity of {options.sparsity} leaves none of the {coef.size} weights")
-    pruned = run.solve_again(features, classes, moments, masks)
-    measured = parts[-1]
+    pruned = run.solve_again(features, classes, gathered, masks)
+    measured = "rest" if test is None else "all"
     return dense["all"], pruned["all"], [run.accuracies(dense[measured], pruned[measured], test)], rows
 
 
-def _check_memory(features):
-    """Refuse before the system ends the process: moments of all rows, of those held out, of the rest, and a block's."""
+def _check_memory(features, outputs, spooled):
+    """Refuse before the system ends the process.
+
+    Moments: those of all rows, of those held out, of the rest, and a block's. Spooled: weights of two penalties on two
+    sets of rows, their right sides, masks and copies, and what conjugate gradients hold.
+    """
     free = _free_memory()
-    need = 4 * 8 * features.size**2
-    if free is not None and need > free:
-        most, what = int((free / 32) ** 0.5), "terms" if features.kind == "text" else "columns"
-        raise MemoryError(f"sums of products of {features.size:,} {what} need {need / 1e9:.1f} GB and {free / 1e9:.1f} "
-                          f"GB are free, enough for {most:,} (--max-features limits terms); without --batch-size no "
-                          "such sums are made")
+    if free is None:
+        return
+    terms = f"{features.size:,} {'terms' if features.kind == 'text' else 'columns'}"
+    need = 32 * features.size**2
+    if spooled:
+        weights = 8 * features.size * 4 * outputs
+        need = 3 * weights + min(VECTORS, HELD * weights)
+        if need > free:
+            raise MemoryError(f"weights of {terms} for {outputs} outputs need {need / 1e9:.1f} GB and {free / 1e9:.1f} "
+                              "GB are free; --max-features limits terms")
+    elif need > free:
+        raise MemoryError(f"sums of products of {terms} need {need / 1e9:.1f} GB and {free / 1e9:.1f} GB are free, "
+                          f"enough for {int((free / 32) ** 0.5):,} (--max-features limits terms); without --batch-size "
+                          "no such sums are made")
 
 
 def _free_memory():
@@ -121,52 +135,53 @@ class _Run:
                                               _numbered(self.batches(features, what, path), only_held))
 
     def moments(self, features, classes, hold_out):
-        """{"all": moments of all rows, "rest": of those that are not held out (if any are)}."""
-        outputs = 1 if len(classes) == 2 else len(classes)
-        whole, held = Moments(features.size, outputs), Moments(features.size, outputs)
-        for X, labels, out in self.rows(features, "moments"):
-            Y = encode_labels(labels, classes)
+        """Moments of all rows, and of those that are not held out (if any are)."""
+        whole, held = (Moments(features.size, _outputs(classes)) for _ in range(2))
+        for X, Y, out in self.encoded(features, classes, "moments"):
             whole.add(X, Y)
             if hold_out:
                 held.add(X[out], Y[out])
-        return {"all": whole, "rest": whole.without(held)} if hold_out else {"all": whole}
+        return _Parts({"all": whole, "rest": whole.without(held)} if hold_out else {"all": whole})
 
-    def solve_again(self, features, classes, moments, masks):
-        options = self.options
-        chosen = {part: np.flatnonzero(mask.any(axis=0)) for part, mask in masks.items()}
-        penalty = dict.fromkeys(masks, AGAIN * options.alpha)
-        if features.kind == "table":  # the columns left are as they were: so are their moments
-            solve = {part: lambda own, part=part: moments[part].solve(penalty[part], chosen[part][own])
-                     for part in masks}
-            take = chosen
-        else:
-            again, penalty = self._restricted(features, classes, chosen)
-            solve = {part: lambda own, part=part: again[part].solve(penalty[part], own) for part in masks}
-            take = {part: slice(None) for part in masks}
-        found = {}
-        for part, mask in masks.items():
-            left = mask[:, chosen[part]]
-            weights, offset = np.zeros(left.shape), moments[part].y / moments[part].total
-            for o in range(len(left)):
-                own = np.flatnonzero(left[o])
-                if own.size:
-                    coef, shift = solve[part](own)
-                    weights[o], offset[o] = coef[o, take[part]], shift[o]
-            found[part] = CondensedModel(features.keep(chosen[part]), sp.csr_array(weights), offset, classes)
+    def spool(self, features, classes, hold_out):
+        """The rows themselves, in a file."""
+        found = Spool(features.size, _outputs(classes), hold_out=hold_out)
+        for X, Y, out in self.encoded(features, classes, "vectorising"):
+            found.add(X, Y, out)
         return found
 
-    def _restricted(self, features, classes, chosen):
-        outputs = 1 if len(classes) == 2 else len(classes)
-        found = {part: Moments(len(own), outputs) for part, own in chosen.items()}
+    def encoded(self, features, classes, what):
+        return ((X, encode_labels(labels, classes), out) for X, labels, out in self.rows(features, what))
+
+    def solve_again(self, features, classes, gathered, masks):
+        """{part: the condensed model}, every output solved on its own support."""
+        penalty = AGAIN * self.options.alpha
+        chosen = {part: np.flatnonzero(mask.any(axis=0)) for part, mask in masks.items()}
+        if features.kind == "text":
+            again, growth = self._restricted(features, classes, gathered, chosen)
+        found = {}
+        for part, own in chosen.items():
+            if features.kind == "table":  # the columns left are as they were: so are their moments
+                coef, offset = _on_support(gathered.parts[part], penalty, masks[part])
+                coef = coef[:, own]
+            else:
+                coef, offset = _on_support(again[part], penalty * growth[part], masks[part][:, own])
+            found[part] = CondensedModel(features.keep(own), sp.csr_array(coef), offset, classes)
+        return found
+
+    def _restricted(self, features, classes, gathered, chosen):
+        """Moments or rows of the chosen terms, and what scaling them up again did to the rows' squared lengths."""
+        found = {part: (Moments if len(own) <= CLOSED else Spool)(len(own), _outputs(classes))
+                 for part, own in chosen.items()}
         mass = {part: np.zeros(2) for part in chosen}
-        for X, labels, out in self.rows(features, "moments again"):
-            Y = encode_labels(labels, classes)
+        again = gathered.blocks() if isinstance(gathered, Spool) else self.encoded(features, classes, "moments again")
+        for X, Y, out in again:
             for part, own in chosen.items():
                 learn = np.ones_like(out) if part == "all" else ~out
                 rows = features.restrict(X[learn], own)
                 found[part].add(rows, Y[learn])
                 mass[part] += [(rows.data**2).sum(), (X[learn][:, own].data ** 2).sum()]
-        return found, {part: AGAIN * self.options.alpha * (m[0] / m[1] if m[1] else 1.0) for part, m in mass.items()}
+        return found, {part: m[0] / m[1] if m[1] else 1.0 for part, m in mass.items()}
 
     def accuracies(self, dense, pruned, test):
         features = dense.features
@@ -180,6 +195,34 @@ class _Run:
         if not rows:
             raise DataError(f"{test or self.path} has no rows to measure accuracy on")
         return {"dense": float(right[0] / rows), "pruned": float(right[1] / rows)}
+
+
+class _Parts:
+    """Moments by part of the rows, to be asked as a Spool is."""
+
+    def __init__(self, parts):
+        self.parts = parts
+
+    def solve(self, alphas):
+        return {part: [moments.solve(alpha) for alpha in alphas] for part, moments in self.parts.items()}
+
+    def calibration(self, part):
+        return self.parts[part].calibration()
+
+
+def _outputs(classes):
+    return 1 if len(classes) == 2 else len(classes)
+
+
+def _on_support(gathered, penalty, mask):
+    """coef (outputs, features) and intercept, every output solved with the features that its row of mask allows."""
+    if isinstance(gathered, Spool):
+        return gathered.solve([penalty], mask)["all"][0]
+    coef, offset = np.zeros(mask.shape), np.zeros(len(mask))
+    for o, own in enumerate(mask):
+        found, shift = gathered.solve(penalty, np.flatnonzero(own))
+        coef[o], offset[o] = found[o], shift[o]
+    return coef, offset
 
 
 def _numbered(batches, only_held):
