@@ -118,6 +118,9 @@ def test_fit_within_the_leading_singular_vectors(tmp_path, table, texts, capsys)
         facts[tuple(rank)] = json.loads(out)["accuracy_dense"]
     assert facts["--factorize", "1000"] == pytest.approx(facts[()], abs=0.01)     # all directions: the plain fit
     assert facts["--factorize", "2"] != facts[()]
+    code, out, _ = run(capsys, "fit", table, "--label", "class, the", "--sparsity", "0.5", "--factorize", "50", "-o",
+                       tmp_path / "model")
+    assert code == 0 and "--factorize 50: the rows have rank 40; no more vectors were used" in out
     assert run(capsys, "fit", texts, "--text", "text", "--label", "kind", "--sparsity", "0.5", "--factorize", "3",
                "-o", tmp_path / "text")[0] == 0
     assert "--factorize needs all rows" in failed(capsys, "fit", table, "--label", "class, the", "--sparsity", "0.5",

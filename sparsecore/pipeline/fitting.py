@@ -167,6 +167,8 @@ def summary(facts):
         f"  {100 * facts['sparsity']:.4g} % sparse".ljust(23) + f"{100 * facts['accuracy_pruned']:6.2f} %   "
         f"{facts['kept']:,} weights, {facts['bytes_pruned']:,} bytes",
         f"  difference           {100 * (facts['accuracy_pruned'] - facts['accuracy_dense']):+6.2f} points",
+        *([f"  --factorize {facts['factorize']}: the rows have rank {facts['rank']}; no more vectors were used"]
+          if "rank" in facts and facts["rank"] < facts["factorize"] else []),
         *(f"  shard {s['shard']}: {s['error'] or format(100 * s['accuracy'], '.2f') + ' % on its own held-out rows'}"
           for s in facts.get("shards", ())),
         f"{facts['model']}: {facts['file_bytes']:,} bytes; {facts['seconds']} s",
@@ -187,6 +189,7 @@ def sections(facts):
 
 def _facts(path, test, options, rows, classes, dense, model, found):
     coef = dense.coef
+    rank = {"factorize": options.factorize, "rank": dense.facts["rank"]} if "rank" in dense.facts else {}
     return {
         "data": str(path), "test": None if test is None else str(test), "label": options.label, "rows": rows,
         "features": coef.shape[1], "classes": classes.tolist(), "sparsity": options.sparsity,
@@ -195,7 +198,7 @@ def _facts(path, test, options, rows, classes, dense, model, found):
         "folds": found, "weights": coef.size, "kept": int(model.coef.nnz),
         "bytes_dense": coef.nbytes, "bytes_pruned": pr.smallest_format(model.coef)[1],
         "held_out": bool(options.batch_size or options.shards) and test is None, "seed": options.seed,
-        "alpha": options.alpha,
+        "alpha": options.alpha, **rank,
     }
 
 

@@ -22,6 +22,7 @@ from .sparsify import column_scores, kept_columns
 __all__ = ["CondensedModel", "accuracy", "cross_validate", "folds", "mass", "solve_again", "train"]
 
 KIND = "sparsecore condensed model"
+_ZERO = 1e-10  # of the largest: singular values below are rounding
 
 
 @dataclass
@@ -80,22 +81,26 @@ def train(X, y, classes, features, *, sparsity, alpha=0.3, score=None, screen=No
 
     X: rows as `features` weighs them; y: labels. screen, keep: first only the best columns, as `sparsify` scores them.
     score: a function of sparsecore.pruning. factorize: the first fit stays within the span of so many right singular
-    vectors of X (latent semantic analysis). choice, again: penalties of the fit that chooses the weights, and of the
-    fit of those chosen, in units of alpha. The latter also grows as `features.restrict` scales shortened rows up again,
-    so that it weighs as much as if they had kept their length.
+    vectors of X (latent semantic analysis), or of as many as X has: facts["rank"] of the dense model. choice, again:
+    penalties of the fit that chooses the weights, and of the fit of those chosen, in units of alpha. The latter also
+    grows as `features.restrict` scales shortened rows up again, so that it weighs as much as if they had kept their
+    length.
     """
     Y = encode_labels(y, classes)
     if screen is not None:
         chosen = kept_columns(column_scores(X, screen), keep)
         X, features = features.restrict(X, chosen), features.keep(chosen)
     penalties = [alpha, alpha * choice]
+    facts = {}
     if factorize is None:
         (coef, intercept), (choosing, _) = ridge_path(X, Y, penalties)
     else:
-        Vt = truncated_svd(X, min(factorize, *X.shape)).Vt
+        _, s, Vt = truncated_svd(X, min(factorize, *X.shape))
+        Vt = Vt[: max(1, np.count_nonzero(s > _ZERO * s[0]))]
+        facts["rank"] = len(Vt)
         projected = ops.matmul(X, Vt.T) if sp.issparse(X) else X @ Vt.T
         (coef, intercept), (choosing, _) = ((W @ Vt, b) for W, b in ridge_path(projected, Y, penalties))
-    dense = CondensedModel(features, coef, intercept, classes)
+    dense = CondensedModel(features, coef, intercept, classes, facts)
     mask = prune_linear(choosing, sparsity, score=score, stats=input_stats(score, X))
     if not mask.any():
         raise ValueError(f"a sparsity of {sparsity} leaves none of the {coef.size} weights")
