@@ -203,10 +203,28 @@ def test_batches_of_more_terms_than_memory_holds_are_refused(capsys, texts, tmp_
     """50,000 terms had taken 20 GB and the system had ended the process."""
     from sparsecore.pipeline import outofcore
 
-    monkeypatch.setattr(outofcore, "_free_memory", lambda: 1 << 12)
+    monkeypatch.setattr(outofcore, "free_memory", lambda: 1 << 12)
     err = failed(capsys, "fit", texts, "--text", "text", "--label", "kind", "--sparsity", "0.5", "-o", tmp_path / "m",
                  "--batch-size", "100")
     assert "--max-features" in err and "enough for 11" in err and not (tmp_path / "m").exists()
+
+
+@pytest.mark.parametrize("kind", ["numbers", "text"])
+def test_a_table_that_does_not_fit_into_memory_is_refused_before_it_fills_it(
+        capsys, table, texts, tmp_path, monkeypatch, kind):
+    """A million reviews would have taken some 24 GB, and the machine had begun to swap."""
+    from sparsecore.pipeline import fitting
+
+    what = (table, "--label", "class, the") if kind == "numbers" else (texts, "--label", "kind", "--text", "text")
+    arguments = ("fit", *what, "--sparsity", "0.5", "-o", tmp_path / "m")
+    need = 44 * 600 * 40 if kind == "numbers" else 22 * sum(len(row[0]) for row in csv.reader(open(texts)))
+    monkeypatch.setattr(fitting, "free_memory", lambda: need - 300)
+    err = failed(capsys, *arguments)
+    assert re.search(r"first \d+ rows in memory takes some .* GB are free; --batch-size 20000 learns", err), err
+    assert "--batch-size 20000, without --shards, learns" in failed(capsys, *arguments, "--shards", "2")
+    assert run(capsys, *arguments, "--batch-size", "100")[0] == 0
+    monkeypatch.setattr(fitting, "free_memory", lambda: need)
+    assert run(capsys, *arguments)[0] == 0
 
 
 @pytest.mark.parametrize("score", ["wanda", "obs", "random"])

@@ -18,6 +18,7 @@ import sparsecore as sc
 from sparsecore import pipeline as pl
 from sparsecore.pipeline import linear, readers, spool
 from sparsecore.pipeline.linear import Moments, encode_labels, ridge
+from sparsecore.pipeline.memory import free_memory
 from sparsecore.pipeline.model import folds
 from sparsecore.pipeline.spool import Spool
 
@@ -292,6 +293,28 @@ def test_a_full_disk_is_told_with_what_to_do(monkeypatch):
     rows.add(sp.csr_array(np.eye(3)), np.ones((3, 1)))
     with pytest.raises(OSError, match="no room for the vectorised rows; the variable TMPDIR names another folder"):
         rows.solve([1.0])
+
+
+@pytest.mark.parametrize("own, limits, expected", [
+    ("0::/a/b\n", {"memory.max": {"a": "600", "a/b": "max"}}, 500),      # the limit of a group above
+    ("0::/\n", {"memory.max": {".": "700"}}, 600),
+    ("0::/../elsewhere\n", {"memory.max": {".": "700"}}, 600),          # seen from inside a container
+    ("4:memory:/a\n0::/\n", {"memory.limit_in_bytes": {"memory/a": "300", "memory": str(2**63 - 4096)}}, 200),
+    ("0::/a\n", {"memory.max": {"a": "50"}}, 0),
+    ("0::/a\n", {}, 1024),
+])
+def test_free_memory_is_the_least_that_system_and_groups_leave(tmp_path, own, limits, expected):
+    (tmp_path / "proc/self").mkdir(parents=True)
+    (tmp_path / "proc/meminfo").write_text("MemTotal: 9 kB\nMemAvailable: 1 kB\n")
+    (tmp_path / "proc/self/cgroup").write_text(own)
+    for name, folders in limits.items():
+        for folder, limit in folders.items():
+            folder = tmp_path / "groups" / folder
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / name).write_text(limit + "\n")
+            (folder / "memory.stat").write_text("anon 100\ntotal_rss 100\nfile 5000\n")
+    assert free_memory(tmp_path / "proc", tmp_path / "groups") == expected
+    assert free_memory(tmp_path / "nowhere") is None
 
 
 def test_terms_are_counted_in_bounded_memory(monkeypatch):

@@ -11,10 +11,16 @@ import scipy.sparse as sp
 from .. import pruning as pr
 from .features import TableFeatures, TextFeatures
 from .linear import AGAIN, CHOICE, input_stats, prune_linear
+from .memory import free_memory
 from .model import CondensedModel, accuracy, cross_validate, mass, train
 from .outofcore import HELD_OUT, ahead, fit_batches
 from .readers import DataError, labelled, read_columns, table_batches
 from .shards import Linear, fit_shards, merge
+
+# Bytes at the peak of a fit in memory. Text: per character and word of the longest terms (100,000 reviews of 70 MB took
+# 1.6 GB above the start, 200,000 of 150 MB 3.3 GB, with pairs of words; few long ones take twice that). Per number:
+# 400,000 rows of 50 columns took 0.9 GB.
+TEXT_NEEDS, NUMBER_NEEDS = 11, 44
 
 __all__ = ["Options", "fit", "sections", "summary"]
 
@@ -80,7 +86,7 @@ def fit(path, options, *, test=None, progress=lambda items, **_: iter(items)):
         return model, _facts(path, test, options, rows, model.classes, dense, model, found)
     if options.shards:
         return _fit_shards(path, options, spec, test, progress)
-    data = read(path, spec, options, progress)
+    data = read(path, spec, options, progress, check=True)
     y = np.array(data[options.label], dtype=object)
     classes = _classes(path, y, options, test)
     raw = _counted(path, spec, options, data, progress)
@@ -100,7 +106,7 @@ def fit(path, options, *, test=None, progress=lambda items, **_: iter(items)):
 
 def _fit_shards(path, options, spec, test, progress):
     """One sub-model per part of the rows, merged by their mean, pruned, solved again part by part, merged again."""
-    data = read(path, spec, options, progress)
+    data = read(path, spec, options, progress, check=True)
     y = np.array(data[options.label], dtype=object)
     raw = _counted(path, spec, options, data, progress)
     held = np.zeros(len(y), bool)
@@ -144,15 +150,35 @@ def _counted(path, spec, options, data, progress):
     return spec.count(data, lambda function, parts: progress(apply(function, parts), desc="features", unit="part"))
 
 
-def read(path, spec, options, progress=lambda items, **_: iter(items)):
-    """The columns of a whole table."""
+def read(path, spec, options, progress=lambda items, **_: iter(items), check=False):
+    """The columns of a whole table. check: MemoryError if it is too large to be fitted in memory."""
     texts = [c for c in spec.columns if c not in spec.numeric]
     found = table_batches(path, numeric=spec.numeric, text=[*texts, options.label], batch_size=50_000,
                           workers=options.workers)
+    if check:
+        found = _fits(found, spec, options, path)
     parts = list(progress(labelled(found, options.label, path), desc="reading", unit="batch"))
     if not parts:
         raise DataError(f"{path} has no rows")
     return {column: np.concatenate([part[column] for part in parts]) for column in parts[0]}
+
+
+def _fits(batches, spec, options, path):
+    """The same batches; MemoryError at the first with which it is too much, long before the system begins to swap."""
+    free, need, rows = free_memory(), 0, 0
+    for batch in batches:
+        rows += len(batch[options.label])
+        need += sum(NUMBER_NEEDS * len(values) if column in spec.numeric else
+                    TEXT_NEEDS * max(options.ngrams) * sum(map(len, values))
+                    for column, values in batch.items() if column in spec.columns)
+        if free is not None and need > free:
+            others = [name for name, value in (("--shards", options.shards), ("--sparsify", options.screen),
+                                               ("--factorize", options.factorize)) if value]
+            without = f", without {' and '.join(others)}," if others else ""
+            raise MemoryError(f"{path}: to fit its first {rows:,} rows in memory takes some {need / 1e9:.1f} GB and "
+                              f"{free / 1e9:.1f} GB are free; --batch-size 20000{without} learns from all rows in "
+                              "batches")
+        yield batch
 
 
 def summary(facts):

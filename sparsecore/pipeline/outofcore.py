@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import os
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 import scipy.sparse as sp
@@ -23,6 +22,7 @@ import scipy.sparse as sp
 from .. import pruning as pr
 from .._threads import get_num_threads
 from .linear import AGAIN, CHOICE, CLOSED, USE_INPUTS, Moments, encode_labels, pick_labels, prune_linear
+from .memory import free_memory
 from .model import CondensedModel
 from .readers import DataError, labelled, ordered_map, table_batches
 from .spool import HELD, VECTORS, Spool
@@ -60,7 +60,7 @@ def _check_memory(features, outputs, spooled):
     Moments: those of all rows, of those held out, of the rest, and a block's. Spooled: weights of two penalties on two
     sets of rows, their right sides, masks and copies, and what conjugate gradients hold.
     """
-    free = _free_memory()
+    free = free_memory()
     if free is None:
         return
     terms = f"{features.size:,} {'terms' if features.kind == 'text' else 'columns'}"
@@ -75,21 +75,6 @@ def _check_memory(features, outputs, spooled):
         raise MemoryError(f"sums of products of {terms} need {need / 1e9:.1f} GB and {free / 1e9:.1f} GB are free, "
                           f"enough for {int((free / 32) ** 0.5):,} (--max-features limits terms); without --batch-size "
                           "no such sums are made")
-
-
-def _free_memory():
-    """Bytes that the system, or this control group, can still give; None where it does not tell."""
-    try:
-        lines = Path("/proc/meminfo").read_text().splitlines()
-        free = next(int(line.split()[1]) << 10 for line in lines if line.startswith("MemAvailable"))
-    except (OSError, StopIteration):
-        return None
-    try:
-        group = Path("/sys/fs/cgroup")
-        stat = dict(line.split() for line in (group / "memory.stat").read_text().splitlines())
-        return min(free, int((group / "memory.max").read_text()) - int(stat["anon"]))  # the rest is mostly cache
-    except (OSError, ValueError, KeyError):  # no such group, or "max"
-        return free
 
 
 def ahead(path, features, options):
