@@ -152,8 +152,7 @@ struct sc_structure_kernels {
     void (*place_counts[SC_NIDX])(void *counts, int64_t parts, int64_t cols, int64_t c0, int64_t c1, int64_t at,
                                   void *indptr);
     int (*count_coo[SC_NIDX])(const void *coordinates, int64_t p0, int64_t p1, int64_t limit, int shift, int64_t *n);
-    void (*flip[SC_NSIZE][SC_NIDX])(const sc_csr *A, int64_t r0, int64_t r1, void *next, void *indices, void *data,
-                                    int scattered);
+    void (*flip[SC_NSIZE][SC_NIDX])(const sc_csr *A, int64_t r0, int64_t r1, void *next, void *indices, void *data);
     void (*sort[SC_NSIZE][SC_NIDX])(const void *indptr, int64_t n, int64_t end, void *indices, void *data,
                                     void *room_indices, void *room_data);
     void (*take_cols[SC_NSIZE][SC_NIDX])(const sc_csr *A, int64_t r0, int64_t r1, const int64_t *first,
