@@ -9,7 +9,7 @@
 /* Rows of a chunk: a panel's share stays in L1 while all panels of the other side pass by. */
 #define CHUNK 128
 /* A rotation reads all panels of its rows many times: they should stay in L2. */
-#define ROTATE_CHUNK 64
+#define ROTATE_CHUNK 96
 /* Parts with sums of their own. */
 #define PARTS 32
 /* Panels of V that one thread takes of a part: a dense matrix has many. */

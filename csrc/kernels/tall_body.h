@@ -50,7 +50,7 @@ SC_INLINE void SC_PASTE(tall_tile, VNAME)(VEC *s, const VAL *v, const VEC *c, co
 {
 #pragma GCC unroll 2
     for (int j = 0; j < PW; j++, v++, c += PARTS)
-#pragma GCC unroll 8
+#pragma GCC unroll 12
         for (int r = 0; r < rows; r++) {
             VAL y = v[r * PW];
 #pragma GCC unroll 4
@@ -84,30 +84,44 @@ static void SC_PASTE(tall_subtract, VNAME)(const void *V_, int64_t p, int64_t st
         }
 }
 
-/* T[0:i1-i0, 0:PW q] = V[i0:i1] @ Q, T row-major with PW q columns */
+/* T[0:i1-i0, 0:PW q] = V[i0:i1] @ Q, T row-major with PW q columns.  Meanwhile the next rows of the panels are asked
+ * for, evenly: a run of rows is too short for the hardware's own prefetch.  Q's panels go by GROUP, which L1 holds. */
+#define GROUP 16
+#define TALL (SC_LEVEL >= 512 ? 8 : 12 / PARTS)
 static void SC_PASTE(tall_rotate, VNAME)(const void *V_, int64_t p, int64_t strideV, const void *Q_, int64_t q,
                                           int64_t i0, int64_t i1, void *T_)
 {
     const VAL *V = V_, *Q = Q_;
     VAL *T = T_;
-    for (int64_t b = 0; b < q; b++) {
-        const VEC *c = (const VEC *)(Q + b * PW * PW * p);
-        int64_t i = i0;
-        for (; i + HOLD <= i1; i += HOLD) {
-            VEC s[8] = {0};
-            for (int64_t a = 0; a < p; a++)
-                SC_PASTE(tall_tile, VNAME)(s, V + a * strideV + PW * i, c + a * PW * PARTS, HOLD, 1);
-            for (int r = 0; r < HOLD; r++)
-                memcpy(T + (i - i0 + r) * PW * q + PW * b, s + r * PARTS, 64);
-        }
-        for (; i < i1; i++) {
-            VEC s[PARTS] = {0};
-            for (int64_t a = 0; a < p; a++)
-                SC_PASTE(tall_tile, VNAME)(s, V + a * strideV + PW * i, c + a * PW * PARTS, 1, 1);
-            memcpy(T + (i - i0) * PW * q + PW * b, s, 64);
+    for (int64_t a0 = 0; a0 < p; a0 += GROUP) {
+        int64_t a1 = SC_MIN(p, a0 + GROUP);
+        for (int64_t b = 0; b < q; b++) {
+            const VEC *c = (const VEC *)(Q + b * PW * PW * p + PW * PW * a0);
+            VAL *to = T + PW * b;
+            int64_t i = i0, ahead0 = a0 + (a1 - a0) * b / q, ahead1 = a0 + (a1 - a0) * (b + 1) / q;
+            for (; i + TALL <= i1; i += TALL, to += TALL * PW * q) {
+                VEC s[12] = {0};
+                for (int64_t a = ahead0; a < ahead1; a++)
+                    for (int r = 0; r < TALL; r++)
+                        __builtin_prefetch(V + a * strideV + PW * (i + (i1 - i0) + r), 0, 2);
+                if (a0)
+                    for (int r = 0; r < TALL; r++) memcpy(s + r * PARTS, to + r * PW * q, 64);
+                for (int64_t a = a0; a < a1; a++)
+                    SC_PASTE(tall_tile, VNAME)(s, V + a * strideV + PW * i, c + (a - a0) * PW * PARTS, TALL, 1);
+                for (int r = 0; r < TALL; r++) memcpy(to + r * PW * q, s + r * PARTS, 64);
+            }
+            for (; i < i1; i++, to += PW * q) {
+                VEC s[PARTS] = {0};
+                if (a0) memcpy(s, to, 64);
+                for (int64_t a = a0; a < a1; a++)
+                    SC_PASTE(tall_tile, VNAME)(s, V + a * strideV + PW * i, c + (a - a0) * PW * PARTS, 1, 1);
+                memcpy(to, s, 64);
+            }
         }
     }
 }
+#undef GROUP
+#undef TALL
 
 /* c[l] += sum of b[i] X[i, l] over rows i0 to i1 of one panel */
 static void SC_PASTE(tall_weigh, VNAME)(const void *b_, const void *X_, int64_t i0, int64_t i1, void *c_)
