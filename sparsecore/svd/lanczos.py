@@ -90,13 +90,14 @@ def lanczos(op, want, start, capacity, rng, threads, give_up=False):
         basis = Squared(op, V, t, capacity, rng, threads, want.tol)
     else:
         basis = Bidiagonal(op, V, t, capacity, rng, threads)
+    hopeless = False        # the squares are at their rounding
     coarse, single = dtype.kind != "c", dtype == np.float32     # Ritz values in single precision, while that does
     first = keep + t * max(1, round(_check_cost(op, basis.reach(keep + t), keep + t, t, coarse) / 2))
     history, next_check = [], first
     best, restarts = np.inf, 0          # of the residuals, and since then
     while True:
-        if not basis.step():            # the squares are at their rounding
-            t = start.shape[0]
+        if hopeless or not basis.step():
+            hopeless, t = False, start.shape[0]
             V[:t] = start
             panels.orthonormalise(V[:t], [], rng, 1.0, threads)
             basis, history, next_check = Bidiagonal(op, V, t, capacity, rng, threads), [], first
@@ -122,11 +123,17 @@ def lanczos(op, want, start, capacity, rng, threads, give_up=False):
             best, restarts = worst, 0
         spent = spent or restarts > STALLED
         done = spent or stop or (worst <= 1 and want.settled(history, s, r))
+        if isinstance(basis, Squared) and not (basis.exact(want.tol) or spent or stop):
+            # What these squares have cost Bidiagonal could not mend; values still grow.
+            hopeless = not basis.fits(s[0], (1 if done or full else 2) * s[min(k, s.shape[0]) - 1], want.tol)
+            if hopeless:
+                continue
         if not (done or full):
             check = _check_cost(op, basis.reach(w), w, t, coarse)
             next_check = w + t * _steps_to_go(history, check, max(4, w // (4 * t)), t * c / k)
             continue
-        squares_fail = isinstance(basis, Squared) and not basis.fits(s, want.tol)
+        squares_fail = (isinstance(basis, Squared) and basis.exact(want.tol)
+                        and not basis.fits(s[0], s[-1], want.tol))
         done = done and (not squares_fail or spent or stop)
         missed, extra = np.inf, None
         Y = basis.right(X)

@@ -126,8 +126,9 @@ class Squared:
     projections cost.  `gap` follows from the losses that they find.  They grow fastest along the leading Ritz vectors:
     a panel of those is projected off in every step (Parlett and Scott, Math. Comp. 33, 1979).
 
-    Squares lose half the digits: values below s_1 sqrt(eps / tol) are left to Bidiagonal, as `fits` tells.  Nothing is
-    recurred for the left vectors, whose losses could not be mended without storing them.
+    Squares lose half the digits: values below s_1 sqrt(eps / tol) are left to Bidiagonal, as `fits` tells.  Single
+    precision has few of them to lose: there it is residuals that decide.  Nothing is recurred for the left vectors,
+    whose losses could not be mended without storing them.
     """
 
     def __init__(self, op, V, t, capacity, rng, threads, tol):
@@ -136,7 +137,7 @@ class Squared:
         self.eps = float(np.finfo(op.dtype).eps)
         # What V may lose, well within the square root of eps, and what steps may lose of A^H A V, unknown before the
         # first Ritz values: of no weight beside tol.
-        self.tol, self.allowed, self.bound = tol, max(min(0.3 * self.eps**0.5, 0.01 * tol), 4 * self.eps), np.inf
+        self.tol, self.allowed, self.bound = tol, 0.1 * self.eps**0.5, np.inf
         self.gap, self.since, self.held = 1, 0, False      # held: leading vectors would help
         # Leading Ritz vectors, and how many panels they were made of.
         self.leading, self.led = V[:0], 2
@@ -145,11 +146,19 @@ class Squared:
     @staticmethod
     def serves(op, tol):
         """May the squares do at all?"""
-        return op.dtype.kind != "c" and tol >= 1e3 * np.finfo(op.dtype).eps
+        return op.dtype.kind != "c" and tol >= (8 if op.dtype == np.float32 else 1e3) * np.finfo(op.dtype).eps
 
-    def fits(self, s, tol):
-        """Are the squares of the values s, descending, good enough for tol?"""
-        return self.eps * s[0] ** 2 <= 0.03 * min(tol, 0.01) * s[-1] ** 2
+    def fits(self, first, least, tol):
+        """Are the squares of values from `first` down to `least` good enough for tol?"""
+        if self.exact(tol):
+            return self.eps * first**2 <= 0.03 * min(tol, 0.01) * least**2
+        # What squares cost residuals; 8 eps s_1 is less than what products and sums in single precision cost in any
+        # case (Slashdot, k = 100: 35 eps s_1 by either recurrence).
+        return self.eps * first <= max(0.1 * tol, 8 * self.eps) * least
+
+    def exact(self, tol):
+        """Can the type's squares be good to tol at all?"""
+        return tol >= 1e3 * self.eps
 
     def step(self):
         V, w, t, c, threads = self.V, self.w, self.t, self.c, self.threads
@@ -214,7 +223,8 @@ class Squared:
         found = _ritz(T, self.S, self.eps**0.5, want, columns, self.eps, coarse)
         s = found[1]
         self.norm = max(self.norm, float(s[0]))
-        self.bound = max(0.03 * self.tol * s[0] * s[min(want.k, s.shape[0]) - 1], np.finfo(float).tiny)
+        floor = np.finfo(float).tiny if self.exact(self.tol) else 64 * self.eps * s[0] ** 2
+        self.bound = max(0.03 * self.tol * s[0] * s[min(want.k, s.shape[0]) - 1], floor)
         if self.held and self.w >= 2 * self.led:
             self._lead(found[0][:, : self.c])
         return found
