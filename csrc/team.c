@@ -50,6 +50,9 @@ static pthread_cond_t posted = PTHREAD_COND_INITIALIZER;
 static struct work *open_works;       /* to which helpers may come */
 static _Atomic int open_count;
 static int helpers, asleep;
+#define TOLD 16
+static pthread_t hired[TOLD];
+static int off[TOLD];                 /* the core that each of them keeps off */
 
 static int64_t nanoseconds(void)
 {
@@ -88,18 +91,32 @@ static void close_work(struct work *w)
 }
 
 /* A helper is often woken on the core of the one that wakes it, and the scheduler leaves both there for 10 ms and more:
- * a product of 2.6 ms on one thread took as long on two.  So it goes to another core that the caller may use. */
-static void leave_cpu(int cpu, pthread_t caller)
+ * a product of 2.6 ms on one thread took as long on two.  So it may run on any core that the caller may use but the
+ * caller's own. */
+static void keep_off(pthread_t helper, int cpu, pthread_t caller)
 {
 #ifdef __linux__
     cpu_set_t set;
-    if (sched_getcpu() != cpu || pthread_getaffinity_np(caller, sizeof set, &set) != 0) return;
+    if (pthread_getaffinity_np(caller, sizeof set, &set) != 0) return;
     CPU_CLR(cpu, &set);
-    if (CPU_COUNT(&set) > 0) pthread_setaffinity_np(pthread_self(), sizeof set, &set);
+    if (CPU_COUNT(&set) > 0) pthread_setaffinity_np(helper, sizeof set, &set);
 #else
+    (void)helper;
     (void)cpu;
     (void)caller;
 #endif
+}
+
+/* Before they are woken: a helper queued behind the caller would tell so itself only after a turn of 3 ms.  On many
+ * cores they seldom meet, and telling all takes longer. */
+static void clear_way(int cpu)
+{
+    if (helpers > TOLD) return;
+    for (int i = 0; i < helpers; i++)
+        if (off[i] != cpu) {
+            keep_off(hired[i], cpu, pthread_self());
+            off[i] = cpu;
+        }
 }
 
 static void *help(void *unused)
@@ -119,7 +136,9 @@ static void *help(void *unused)
         atomic_fetch_add(&w->active, 1);
         if (w->joined == w->threads) close_work(w);
         pthread_mutex_unlock(&lock);
-        leave_cpu(w->cpu, w->caller);
+#ifdef __linux__
+        if (sched_getcpu() == w->cpu) keep_off(pthread_self(), w->cpu, w->caller);
+#endif
         take_parts(w, thread);
         pthread_mutex_lock(&lock);     /* until it is released the caller does not leave, and w exists */
         if (atomic_fetch_sub(&w->active, 1) == 1 && w->sleeping) pthread_cond_signal(&w->done);
@@ -138,7 +157,13 @@ static void hire(int wanted)
     pthread_attr_init(&detached);
     pthread_attr_setdetachstate(&detached, PTHREAD_CREATE_DETACHED);
     pthread_t t;
-    while (helpers < wanted && helpers < MAX_HELPERS && pthread_create(&t, &detached, help, 0) == 0) helpers++;
+    while (helpers < wanted && helpers < MAX_HELPERS && pthread_create(&t, &detached, help, 0) == 0) {
+        if (helpers < TOLD) {
+            hired[helpers] = t;
+            off[helpers] = -1;
+        }
+        helpers++;
+    }
     pthread_attr_destroy(&detached);
     pthread_sigmask(SIG_SETMASK, &before, 0);
 }
@@ -165,6 +190,7 @@ void sc_team(int64_t parts, int64_t chunk, int threads, sc_part_fn *part, void *
 #endif
     pthread_mutex_lock(&lock);
     hire(w.threads - 1);
+    clear_way(w.cpu);
     w.next = open_works;
     open_works = &w;
     atomic_fetch_add(&open_count, 1);
