@@ -460,88 +460,115 @@ def _parser():
         made = commands.add_parser(run.__name__, help=help, description=run.__doc__)
         made.set_defaults(command=run)
         made.add_argument("--json", action="store_true", help="results as one line of JSON")
-        made.add_argument("--threads", type=_count, help="how many threads (default: all that are allowed)")
-        made.add_argument("--seed", type=int, default=0, help="seed of everything random (default 0)")
+        made.add_argument("--threads", type=_count, metavar="N", help="threads (default: all that are allowed)")
+        made.add_argument("--seed", type=int, default=0, metavar="N", help="seed of everything random (default 0)")
         return made
 
     made = command(demo, "train, prune and time a small network, in under two minutes")
-    made.add_argument("-o", "--output", default="demo_output", help="folder for picture and model")
+    made.add_argument("-o", "--output", default="demo_output", metavar="FOLDER",
+                      help="for picture, model and test rows (default demo_output)")
 
     made = command(fit, "from a table to a condensed model")
-    made.add_argument("data", metavar="DATA.csv[.gz]|.parquet")
-    made.add_argument("--label", required=True, help="the column to predict")
+    made.epilog = ("example: sparsecore fit reviews.csv.gz --text review --label sentiment --sparsity 0.95 "
+                   "-o model.safetensors")
+    made.add_argument("data", metavar="DATA", help="a table whose first row names the columns: .csv, .csv.gz, .parquet")
+    made.add_argument("--label", required=True, metavar="COLUMN", help="the column to predict")
     what = made.add_mutually_exclusive_group()
     what.add_argument("--text", metavar="COLUMN", help="a column of text (TF-IDF of words and pairs of words)")
     what.add_argument("--features", type=_names, metavar="COLUMN,...", help="numeric columns (default: all others)")
-    made.add_argument("--sparsity", type=_share, required=True, help="share of the weights that go, such as 0.95")
-    made.add_argument("-o", "--output", required=True, metavar="MODEL")
+    made.add_argument("--sparsity", type=_share, required=True, metavar="SHARE",
+                      help="of the weights that go, such as 0.95")
+    made.add_argument("-o", "--output", required=True, metavar="MODEL", help="the file to write (safetensors)")
     made.add_argument("--test", metavar="DATA", help="evaluate on this table instead of by cross-validation")
-    made.add_argument("--folds", type=_count, default=5)
-    made.add_argument("--alpha", type=_positive, default=0.3, help="ridge penalty (default 0.3)")
-    made.add_argument("--score", choices=("magnitude", "random", "wanda", "obs"), default="magnitude")
-    made.add_argument("--scale", choices=("maxabs", "std", "none"), default="maxabs", help="of numeric columns")
-    made.add_argument("--sparsify", choices=("sum", "weighted", "norm"), help="first keep the columns of best score")
-    made.add_argument("--keep", type=_keep, default=0.5, help="the share of columns that --sparsify keeps")
+    made.add_argument("--folds", type=_count, default=5, metavar="N", help="of the cross-validation (default 5)")
+    made.add_argument("--alpha", type=_positive, default=0.3, metavar="X", help="ridge penalty (default 0.3)")
+    made.add_argument("--score", choices=("magnitude", "random", "wanda", "obs"), default="magnitude",
+                      help="which weights stay (default magnitude)")
+    made.add_argument("--scale", choices=("maxabs", "std", "none"), default="maxabs",
+                      help="numeric columns are divided by their largest magnitude (maxabs, the default), by their "
+                      "standard deviation, or left as they are")
+    made.add_argument("--sparsify", choices=("sum", "weighted", "norm"),
+                      help="first keep only the columns (or terms) of best score")
+    made.add_argument("--keep", type=_keep, default=0.5, metavar="SHARE",
+                      help="of the columns, kept by --sparsify (default 0.5)")
     made.add_argument("--factorize", type=_count, metavar="RANK",
                       help="fit within the leading RANK singular vectors (truncated SVD) before pruning")
-    made.add_argument("--ngrams", type=_count, default=2, help="longest run of words that counts as a term (default 2)")
-    made.add_argument("--min-df", type=_count, default=2, help="rows a term must occur in (default 2)")
-    made.add_argument("--max-features", type=_count, help="at most so many terms, the most frequent (default: all)")
-    made.add_argument("--batch-size", type=_count, help="read so many rows at a time; memory stays "
+    made.add_argument("--ngrams", type=_count, default=2, metavar="N",
+                      help="longest run of words that counts as a term (default 2)")
+    made.add_argument("--min-df", type=_count, default=2, metavar="N", help="rows a term must occur in (default 2)")
+    made.add_argument("--max-features", type=_count, metavar="N",
+                      help="at most so many terms, the most frequent (default: all)")
+    made.add_argument("--batch-size", type=_count, metavar="N", help="read so many rows at a time; memory stays "
                       "bounded, rows of many terms wait in a temporary file (in TMPDIR or /var/tmp)")
-    made.add_argument("--prefetch", type=_count, default=2, help="batches read ahead (default 2)")
-    made.add_argument("--workers", type=_count, help="threads that read and vectorise")
-    made.add_argument("--shards", type=_count, help="train so many sub-models on parts of the rows and merge them")
+    made.add_argument("--prefetch", type=_count, default=2, metavar="N", help="batches read ahead (default 2)")
+    made.add_argument("--workers", type=_count, metavar="N",
+                      help="threads that read and vectorise, or processes where a text table is large (default: as "
+                      "many as --threads)")
+    made.add_argument("--shards", type=_count, metavar="N",
+                      help="train so many sub-models on parts of the rows and merge them")
     made.add_argument("--checkpoint", metavar="FOLDER", help="keep finished sub-models here: a run cut short resumes")
-    made.add_argument("--report", metavar="FILE.html|.md")
+    made.add_argument("--report", metavar="FILE", help="write what it cost, with a plot, as .html or .md")
     made.add_argument("--seal", action="store_true", help="encrypt the model file")
     _key_options(made)
 
     made = command(prune, "prune a file of weights")
-    made.add_argument("weights", metavar="WEIGHTS(.safetensors|.npz)")
-    made.add_argument("--sparsity", type=_share, required=True)
-    made.add_argument("-o", "--output", required=True, metavar="MODEL")
-    made.add_argument("--score", choices=SCORES, default="magnitude")
-    made.add_argument("--pattern", type=_pattern_text, default="layer", help="layer, row, 2:4, or a block such as 4x4")
-    made.add_argument("--budget", choices=("uniform", "global", "erk", "lamp", "owl"), default="uniform")
-    made.add_argument("--calibration", metavar="FILE.npz", help="inputs (samples, features) by layer name")
-    made.add_argument("--exclude", action="append", default=[], metavar="GLOB", help="layers to leave as they are")
+    made.epilog = "example: sparsecore prune weights.safetensors --sparsity 0.9 -o pruned.safetensors"
+    made.add_argument("weights", metavar="WEIGHTS", help="arrays by name: .safetensors or .npz")
+    made.add_argument("--sparsity", type=_share, required=True, metavar="SHARE",
+                      help="of the weights that go, such as 0.9")
+    made.add_argument("-o", "--output", required=True, metavar="MODEL", help="the file to write (safetensors)")
+    made.add_argument("--score", choices=SCORES, default="magnitude",
+                      help="which weights stay (default magnitude); all but this and random want --calibration")
+    made.add_argument("--pattern", type=_pattern_text, default="layer", metavar="PATTERN",
+                      help="of the zeros: layer (anywhere, the default), row (equally many in each), 2:4, or blocks "
+                      "such as 4x4")
+    made.add_argument("--budget", choices=("uniform", "global", "erk", "lamp", "owl"), default="uniform",
+                      help="how the zeros are shared among layers (default uniform)")
+    made.add_argument("--calibration", metavar="FILE",
+                      help="inputs (samples, features) by layer name: .npz or .safetensors")
+    made.add_argument("--exclude", action="append", default=[], metavar="GLOB",
+                      help="layers to leave as they are, such as '*.bias'; may be given again")
     made.add_argument("--seal", action="store_true", help="encrypt the model file")
     _key_options(made)
 
     for run, help in ((evaluate, "accuracy of a model on a table"), (predict, "classes of the rows of a table")):
         made = command(run, help)
-        made.add_argument("model", metavar="MODEL")
-        made.add_argument("data", metavar="DATA")
-        made.add_argument("--batch-size", type=_count, default=50_000)
-        made.add_argument("--workers", type=_count, help="threads that read")
+        made.add_argument("model", metavar="MODEL", help="a file that fit or demo wrote")
+        made.add_argument("data", metavar="DATA", help="a table with the columns the model was fitted on")
+        made.add_argument("--batch-size", type=_count, default=50_000, metavar="N",
+                          help="rows read at a time (default 50000)")
+        made.add_argument("--workers", type=_count, metavar="N",
+                          help="threads that read (default: as many as --threads)")
         if run is evaluate:
-            made.add_argument("--label", help="the label's column (default: the one the model was fitted on)")
-            made.add_argument("--report", metavar="FILE.html|.md")
+            made.add_argument("--label", metavar="COLUMN",
+                              help="the label's column (default: the one the model was fitted on)")
+            made.add_argument("--report", metavar="FILE", help="write accuracy by class, with a plot, as .html or .md")
         else:
-            made.add_argument("-o", "--output", metavar="FILE.csv", help="default: standard output")
+            made.add_argument("-o", "--output", metavar="FILE", help="CSV (default: standard output)")
         _key_options(made)
 
     made = command(inspect, "layers, formats and bytes of a model file")
-    made.add_argument("file", metavar="FILE")
+    made.add_argument("file", metavar="FILE", help="a model file, sealed or not")
     _key_options(made)
 
     made = command(bench, "time the kernels beside SciPy and NumPy")
-    made.add_argument("matrix", nargs="?", metavar="MATRIX(.npz|.mtx)", help="default: a pruned 2048 x 2048 layer")
-    made.add_argument("--columns", type=_count, default=64, help="columns of the dense operand (default 64)")
+    made.add_argument("matrix", nargs="?", metavar="MATRIX",
+                      help="a .npz of scipy.sparse or a .mtx (default: a pruned 2048 x 2048 layer)")
+    made.add_argument("--columns", type=_count, default=64, metavar="N",
+                      help="columns of the dense operand (default 64)")
 
     command(info, "how it was built, what it runs on")
 
     made = command(seal, "encrypt a model file")
-    made.add_argument("file", metavar="MODEL")
-    made.add_argument("-o", "--output", metavar="FILE", help="default: in place")
+    made.add_argument("file", metavar="MODEL", help="the file to encrypt")
+    made.add_argument("-o", "--output", metavar="FILE", help="the file to write (default: in place)")
     _key_options(made)
     made = command(unseal, "decrypt a sealed file")
-    made.add_argument("file", metavar="FILE")
-    made.add_argument("-o", "--output", required=True, metavar="MODEL")
+    made.add_argument("file", metavar="FILE", help="the sealed file")
+    made.add_argument("-o", "--output", required=True, metavar="MODEL", help="the file to write")
     _key_options(made)
     made = command(rewrap, "change the keys of a sealed file")
-    made.add_argument("file", metavar="FILE")
+    made.add_argument("file", metavar="FILE", help="the sealed file, changed in place")
     made.add_argument("--keep", action="store_true", help="add the new key, keep the old ones")
     made.add_argument("--anew", action="store_true", help="encrypt again under a fresh file key: after a leak")
     _key_options(made)

@@ -388,6 +388,17 @@ def test_wrong_usage_is_exit_code_two(capsys, arguments):
     assert code == 2 and out == "" and "usage" in err
 
 
+def test_help_explains_every_argument_and_shows_its_default():
+    commands = next(action for action in cli._parser()._actions if action.choices).choices
+    for name, command in commands.items():
+        for action in command._actions:
+            where = f"{name} {action.option_strings or action.dest}"
+            assert action.help, where
+            if action.default not in (None, False, [], "==SUPPRESS=="):
+                assert f"{action.default}" in action.help or "default" in action.help, where
+        assert "usage" in command.format_help()
+
+
 def test_info_and_bench(capsys):
     code, out, _ = run(capsys, "info", "--json")
     assert code == 0 and {"isa", "openmp", "threads"} <= set(json.loads(out))
