@@ -137,7 +137,7 @@ class Squared:
         self.eps = float(np.finfo(op.dtype).eps)
         # What V may lose, well within the square root of eps, and what steps may lose of A^H A V, unknown before the
         # first Ritz values: of no weight beside tol.
-        self.tol, self.allowed, self.bound = tol, 0.1 * self.eps**0.5, np.inf
+        self.tol, self.allowed, self.bound = tol, (0.3 if self.exact(tol) else 0.1) * self.eps**0.5, np.inf
         self.gap, self.since, self.held = 1, 0, False      # held: leading vectors would help
         # Leading Ritz vectors, and how many panels they were made of.
         self.leading, self.led = V[:0], 2
