@@ -74,6 +74,8 @@ enum sc_isa sc_isa_chosen(void) { return chosen; }
 
 const struct sc_kernels *sc_kernels(void) { return tables[chosen]; }
 
+const struct sc_kernels *sc_short_kernels(void) { return tables[chosen == SC_AVX512 ? SC_AVX2 : chosen]; }
+
 int sc_openmp_version(void)
 {
 #ifdef _OPENMP

@@ -35,6 +35,12 @@ struct sc_product_kernels {
     sc_spmv_t_fn *spmv_t[SC_NVAL][SC_NIDX];
     sc_spmm_fn *spmm[SC_NVAL][SC_NIDX];
     sc_spmm_t_fn *spmm_t[SC_NVAL][SC_NIDX];
+    /* y[col[i]] += val[i] * x[row[i]], and C[col[i], :columns] += val[i] * X[row[i], :columns], i < n, unchecked: the
+     * bits of spmv_t and spmm_t */
+    void (*add_entries[SC_NVAL][SC_NIDX])(const int32_t *row, const void *col, const void *val, int64_t n,
+                                          const void *x, void *y);
+    void (*add_entry_rows[SC_NVAL][SC_NIDX])(const int32_t *row, const void *col, const void *val, int64_t n,
+                                             const void *X, int64_t ldx, void *C, int64_t ldc, int64_t columns);
     sc_by_column_fn *by_column[SC_NVAL][SC_NIDX];
     /* y[0:n] = or += sum over parts k of P[k * stride : k * stride + n], in the order of k */
     void (*add_parts[SC_NVAL])(const void *P, int64_t parts, int64_t stride, int64_t n, void *y);
@@ -144,7 +150,19 @@ struct sc_buckets {
     int shift;
 };
 
+/* Entries of columns low <= c < high <= cols, of rows row..end of a matrix, go to `rows` (counted from the first of
+ * this turn), `indices` and `data`, of which there are `room` and 16 more.  `row` and `entry` move on to where the
+ * taking stopped for want of room, within a row as well. */
+struct sc_taking {
+    int64_t low, high, row, entry, end, room;
+    int32_t *rows;
+    void *indices, *data;
+    int64_t entries;                /* taken */
+    int outside;                    /* was a column not within the matrix? */
+};
+
 struct sc_structure_kernels {
+    void (*take_range[SC_NSIZE][SC_NIDX])(const sc_csr *A, struct sc_taking *t);
     void (*count[SC_NIDX])(const void *indices, int64_t p0, int64_t p1, int shift, int64_t buckets, int64_t *n);
     /* counts, and places in a result, in the type of pointers */
     void (*count_columns[SC_NIDX])(const void *indices, int64_t p0, int64_t p1, void *counts);
@@ -250,5 +268,7 @@ struct sc_kernels {
 };
 
 const struct sc_kernels *sc_kernels(void);   /* of the chosen instruction set */
+/* The same, but AVX2's in place of AVX-512's: for what does not fill vectors of 64 bytes. */
+const struct sc_kernels *sc_short_kernels(void);
 
 #endif

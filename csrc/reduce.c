@@ -1,5 +1,5 @@
 /* Reductions over rows, columns and everything. */
-#include "structure.h"
+#include "range.h"
 #include "team.h"
 
 static int is_complex(enum sc_val val) { return val == SC_C64 || val == SC_C128; }
@@ -22,6 +22,7 @@ struct job {
     int64_t parts, words;       /* panels of the rows; doubles of a result */
     double *P;                  /* partial results */
     int64_t outputs, n;         /* of columns: so many, each n long */
+    struct sc_ranges ranges;    /* of an output */
 };
 
 /* Entries ahead that rows are asked for where they are read once */
@@ -70,18 +71,33 @@ static int check(struct job *j, int64_t r0, int64_t r1)
     return j->canonical ? sc_check_order(j->A, r0, r1, j->canonical) : sc_check_rows(j->A, r0, r1);
 }
 
-/* Of output k: its share of the panels. */
-static void column_part(void *job, int64_t k, int thread)
+static void add_entries(void *job, int64_t first, const int32_t *row, const void *col, const void *val, int64_t n,
+                        char *P)
+{
+    const struct job *j = job;
+    int64_t wide[2] = {0, n};
+    int32_t narrow[2] = {0, (int32_t)n};
+    (void)first;
+    (void)row;
+    sc_csr one = {1, j->A->cols, n, j->A->idx == SC_I32 ? (const void *)narrow : wide, col, val, j->A->val, j->A->idx};
+    sc_kernels()->reduce->columns[j->what][one.val][one.idx](&one, 0, 1, j->mean, P);
+}
+
+/* Of an output, or a range of its columns: its share of the panels, whose order the ranges look at in turn. */
+static void column_part(void *job, int64_t unit, int thread)
 {
     struct job *j = job;
     const sc_csr *A = j->A;
+    int64_t k = unit / j->ranges.n, range = unit % j->ranges.n, c0 = sc_range_begin(&j->ranges, range, A->cols);
     double *P = j->P + k * j->n;
-    (void)thread;
-    memset(P, 0, (size_t)j->n * sizeof *P);
+    memset(P + c0 * j->words, 0,
+           (size_t)((sc_range_begin(&j->ranges, range + 1, A->cols) - c0) * j->words) * sizeof *P);
     for (int64_t i = k * j->parts / j->outputs; i < (k + 1) * j->parts / j->outputs; i++) {
         int64_t r0 = sc_cut(A, i, j->parts), r1 = sc_cut(A, i + 1, j->parts);
-        int found = check(j, r0, r1);
-        if (found == SC_OK) sc_kernels()->reduce->columns[j->what][A->val][A->idx](A, r0, r1, j->mean, P);
+        int found = i % j->ranges.n == range ? check(j, r0, r1) : sc_check_pointers(A, r0, r1);
+        if (found == SC_OK && j->ranges.n > 1)
+            found = sc_ranges_run(&j->ranges, A, r0, r1, range, thread, add_entries, j, (char *)P);
+        else if (found == SC_OK) sc_kernels()->reduce->columns[j->what][A->val][A->idx](A, r0, r1, j->mean, P);
         sc_report(&j->status, found);
     }
 }
@@ -108,7 +124,9 @@ static int per_column(struct job *j, int threads)
     j->outputs = A->nnz < 1 << 15 || A->nnz < A->cols ? 1 : SC_MIN(j->parts, SC_MAX(2, SC_MIN(16, outputs)));
     j->P = j->outputs > 1 ? sc_alloc(j->outputs * n, sizeof *j->P) : j->y;
     if (!j->P) return SC_NO_MEMORY;
-    sc_team(j->outputs, 1, threads, column_part, j);
+    j->status = sc_ranges_open(&j->ranges, A, j->outputs, threads);
+    if (j->status == SC_OK) sc_team(j->outputs * j->ranges.n, 1, threads, column_part, j);
+    sc_ranges_close(&j->ranges);
     if (j->outputs > 1) {
         sc_team((n + BLOCK - 1) / BLOCK, 1, threads, join_block, j);
         sc_free(j->P);

@@ -1,6 +1,7 @@
 /* y = A @ x and y = A.T @ x */
 #include "band.h"
 #include "driver.h"
+#include "range.h"
 #include "team.h"
 
 /* Entries between two looks at pending signals: tens of milliseconds even where every entry misses the caches. */
@@ -23,6 +24,7 @@ struct job {
     char *y, *more;                    /* transposed: the first output, and the others one after the other */
     int64_t ahead, parts, first;       /* parts of the rows; the first of this turn */
     int64_t outputs, step;             /* transposed: private outputs; parts of each in a turn */
+    struct sc_ranges ranges;
     struct sc_band band;
     int narrow;                        /* parts of the band */
     size_t acc;
@@ -63,20 +65,33 @@ static int64_t private_outputs(const sc_csr *A, size_t acc)
     return n;
 }
 
-/* Of output k: the next of its parts.  They are dealt out to and fro, 0 1 1 0 0 1 ..., because rows that come by their
- * length would leave one output with most of the work (email-Enron: halves of 0.33 and 0.63 ms). */
-static void scatter(void *job_, int64_t k, int thread)
+static void add_entries(void *job_, int64_t first, const int32_t *row, const void *col, const void *val, int64_t n,
+                        char *y)
+{
+    const struct job *job = job_;
+    const char *x = (const char *)job->x + (size_t)first * job->acc;
+    sc_kernels()->product->add_entries[job->A->val][job->A->idx](row, col, val, n, x, y);
+}
+
+/* Of an output, or a range of its columns: the next of its parts.  They are dealt out to and fro, 0 1 1 0 0 1 ...,
+ * because rows that come by their length would leave one output with most of the work (email-Enron: halves of 0.33 and
+ * 0.63 ms). */
+static void scatter(void *job_, int64_t unit, int thread)
 {
     struct job *job = job_;
-    (void)thread;
-    size_t bytes = (size_t)job->A->cols * job->acc;
-    char *mine = k == 0 ? job->y : job->more + (size_t)(k - 1) * bytes;
-    if (job->first == 0) memset(mine, 0, bytes);
+    const sc_csr *A = job->A;
+    const struct sc_ranges *R = &job->ranges;
+    int64_t k = unit / R->n, i = unit % R->n, begin = sc_range_begin(R, i, A->cols);
+    char *mine = k == 0 ? job->y : job->more + (size_t)(k - 1) * (size_t)A->cols * job->acc;
+    if (job->first == 0)
+        memset(mine + (size_t)begin * job->acc, 0, (size_t)(sc_range_begin(R, i + 1, A->cols) - begin) * job->acc);
     for (int64_t turn = job->first; turn < job->first + job->step; turn++) {
-        int64_t i = turn * job->outputs + (turn & 1 ? job->outputs - 1 - k : k);
-        if (i >= job->parts) continue;
-        int64_t r0 = sc_cut(job->A, i, job->parts), r1 = sc_cut(job->A, i + 1, job->parts);
-        sc_report(&job->status, job->scatter(job->A, r0, r1, job->x, mine, 0, job->ahead));
+        int64_t part = turn * job->outputs + (turn & 1 ? job->outputs - 1 - k : k);
+        if (part >= job->parts) continue;
+        int64_t r0 = sc_cut(A, part, job->parts), r1 = sc_cut(A, part + 1, job->parts);
+        int found = R->n > 1 ? sc_check_pointers(A, r0, r1) : job->scatter(A, r0, r1, job->x, mine, 0, job->ahead);
+        if (R->n > 1 && found == SC_OK) found = sc_ranges_run(R, A, r0, r1, i, thread, add_entries, job, mine);
+        sc_report(&job->status, found);
     }
 }
 
@@ -127,14 +142,16 @@ int sc_spmv_t(const sc_csr *A, const void *x, void *y, int threads)
     if (job.outputs > 1) job.parts = SC_MAX(job.parts, SC_MIN(A->rows, 8 * job.outputs));
     job.step = SC_MAX(1, PANELS_PER_POLL / job.outputs);
     if (job.outputs > 1 && !(job.more = sc_borrow((job.outputs - 1) * A->cols, job.acc))) return SC_NO_MEMORY;
+    job.status = sc_ranges_open(&job.ranges, A, job.outputs, threads);
     for (; job.first * job.outputs < job.parts && job.status == SC_OK; job.first += job.step) {
         if (job.first > 0 && sc_poll() != SC_OK) job.status = SC_INTERRUPTED;
-        else sc_team(job.outputs, 1, threads, scatter, &job);
+        else sc_team(job.outputs * job.ranges.n, 1, threads, scatter, &job);
     }
     if (job.outputs > 1) {
         int64_t blocks = (A->cols + SUM_BLOCK - 1) / SUM_BLOCK;
         if (job.status == SC_OK) sc_team(blocks, blocks / (8 * threads) + 1, threads, add_block, &job);
         sc_return(job.more);
     }
+    sc_ranges_close(&job.ranges);
     return job.status;
 }

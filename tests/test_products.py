@@ -243,3 +243,39 @@ def test_transposed_products_through_a_copy_of_the_matrix(rng):
     A.indices[1000] = 70_000
     with pytest.raises(ValueError, match="index 70000 at entry 1000"):
         sc.matmul(A.T, X, threads=2)
+
+
+@pytest.mark.parametrize("index", [(np.int32, np.int32), (np.int64, np.int64), (np.int64, np.int32)])
+@pytest.mark.parametrize("dtype", ["f4", "f8", "c16", "f2"])
+def test_more_threads_than_private_outputs_share_columns(dtype, index):
+    """Above two threads an output's columns are shared out; every entry is added once, in the order of the rows."""
+    rng = np.random.default_rng(5)
+    m, n, z = 40_000, 50_000, 7
+    lengths = rng.integers(0, 2 * z, m)
+    lengths[100] = 20_000                       # more than a thread takes at once
+    indptr = np.concatenate(([0], np.cumsum(lengths)))
+    columns = rng.integers(0, n, indptr[-1])    # not sorted, with duplicates
+    values = rng.standard_normal(indptr[-1]).astype("f4" if dtype == "f2" else dtype)
+    A = sp.csr_array((values, columns, indptr), shape=(m, n))
+    A.indptr, A.indices = A.indptr.astype(index[0]), A.indices.astype(index[1])
+    A.data = A.data.astype(dtype)
+    acc = "f4" if dtype == "f2" else dtype
+    calls = [lambda t, X=rng.standard_normal((m, *more)).astype(acc): sc.matmul(A.T, X, threads=t)
+             for more in ((), (3,), (8,))]
+    if dtype != "f2":
+        calls += [lambda t: sc.sum(A, 0, threads=t)]
+    if dtype in ("f4", "f8"):
+        calls += [lambda t: np.stack(sc.mean_var(A, 0, threads=t)), lambda t: sc.absmax(A, 0, threads=t)]
+    for call in calls:
+        one = call(1)
+        for t in (2, 4, 5, 16):
+            assert call(t).tobytes() == one.tobytes()
+    dense = sp.csr_array((values, columns, indptr), shape=(m, n)).T @ np.ones(m)
+    assert np.allclose(sc.matmul(A.T, np.ones(m, acc), threads=16), dense, atol=1e-2 if dtype == "f2" else 1e-3)
+    for wrong in (-1, n):
+        A.indices[123_456] = wrong
+        for t in (1, 16):
+            with pytest.raises(ValueError, match="column"):
+                sc.matmul(A.T, np.ones(m, acc), threads=t)
+            with pytest.raises(ValueError, match="column"):
+                sc.matmul(A.T, np.ones((m, 8), acc), threads=t)

@@ -5,7 +5,7 @@
 
 /* Matrices of more bytes are asked for SC_STREAM bytes ahead: between reads of X all over the place the processor does
  * not see that they are read in order (4096 x 4096 f32 of 20 % on AVX2, two threads: 8 columns 9.2 to 3.1 ms, 64
- * columns 20.6 to 10.5; within 5 % either way on smaller ones; not measured on AVX-512). */
+ * columns 20.6 to 10.5; within 5 % either way on smaller ones). */
 #define SC_STREAM_FROM (4 << 20)
 #define SC_STREAM 1024
 
@@ -33,7 +33,7 @@ SC_INLINE int FN(gather)(const sc_csr *A, int64_t r0, int64_t r1, const ACC *X, 
     const uint64_t cols = (uint64_t)A->cols;
     const int past = how == SC_WRITE_PAST && last == (T - 1) * WIDTH && ((uintptr_t)C & (SC_LANE_BYTES - 1)) == 0;
     const int straddles = (((uintptr_t)X | (uintptr_t)ldx * sizeof(ACC)) & 63) != 0;
-    const int stream = SC_LEVEL < 512 && A->nnz * (int64_t)(sizeof(VAL) + sizeof(IDX)) > SC_STREAM_FROM;
+    const int stream = A->nnz * (int64_t)(sizeof(VAL) + sizeof(IDX)) > SC_STREAM_FROM;
     for (int64_t r = r0; r < r1; r++) {
         int64_t p = ptr[r], end = ptr[r + 1];
         LANES s[8];
@@ -235,6 +235,41 @@ static int FN(spmm_t)(const sc_csr *A, int64_t r0, int64_t r1, const void *X, in
                : FN(scatter_all)(A, r0, r1, X, ldx, C, ldc, n, 0, ahead);
 }
 
+/* C[col[i], j:j+T*WIDTH] += val[i] * X[row[i], j:j+T*WIDTH] for i < n */
+SC_INLINE void FN(add_some)(const int32_t *row, const IDX *col, const VAL *val, int64_t n, const ACC *X, int64_t ldx,
+                            ACC *C, int64_t ldc, const int T)
+{
+    enum { AHEAD = 8 };
+    for (int64_t i = 0; i < n; i++) {
+        const ACC *x = X + row[i] * ldx;
+        ACC *c = C + (int64_t)col[i] * ldc, a = LOAD(val[i]);
+        for (int b = 0; b < T * SC_LANE_BYTES; b += 64)
+            __builtin_prefetch((const char *)(C + (int64_t)col[SC_MIN(i + AHEAD, n - 1)] * ldc) + b, 1);
+#pragma GCC unroll 4
+        for (int t = 0; t < T; t++) STOREV(c + t * WIDTH, MULADD(a, LOADV(x + t * WIDTH), LOADV(c + t * WIDTH)));
+    }
+}
+
+static void FN(add_entry_rows)(const int32_t *row, const void *col_, const void *val_, int64_t n, const void *X_,
+                               int64_t ldx, void *C_, int64_t ldc, int64_t columns)
+{
+    const IDX *col = col_;
+    const VAL *val = val_;
+    const ACC *X = X_;
+    ACC *C = C_;
+    int64_t j = 0;
+    for (; columns - j >= 4 * WIDTH; j += 4 * WIDTH) FN(add_some)(row, col, val, n, X + j, ldx, C + j, ldc, 4);
+    for (; columns - j >= 2 * WIDTH; j += 2 * WIDTH) FN(add_some)(row, col, val, n, X + j, ldx, C + j, ldc, 2);
+    for (; columns - j >= WIDTH; j += WIDTH) FN(add_some)(row, col, val, n, X + j, ldx, C + j, ldc, 1);
+    if (j == columns) return;
+    PART m = FIRST(columns - j);
+    for (int64_t i = 0; i < n; i++) {
+        const ACC *x = X + row[i] * ldx + j;
+        ACC *c = C + (int64_t)col[i] * ldc + j;
+        STOREP(c, m, MULADD(LOAD(val[i]), LOADP(x, m), LOADP(c, m)));
+    }
+}
+
 #undef LANES
 #undef PART
 #undef LOADV
@@ -293,6 +328,19 @@ static int FN(spmm_t)(const sc_csr *A, int64_t r0, int64_t r1, const void *X_, i
         }
     }
     return SC_OK;
+}
+
+static void FN(add_entry_rows)(const int32_t *row, const void *col_, const void *val_, int64_t n, const void *X_,
+                               int64_t ldx, void *C_, int64_t ldc, int64_t columns)
+{
+    const IDX *col = col_;
+    const VAL *val = val_;
+    for (int64_t i = 0; i < n; i++) {
+        const ACC *restrict x = (const ACC *)X_ + row[i] * ldx;
+        ACC *restrict c = (ACC *)C_ + (int64_t)col[i] * ldc;
+        ACC a = LOAD(val[i]);
+        for (int64_t j = 0; j < columns; j++) c[j] += a * x[j];
+    }
 }
 #endif
 #undef COL

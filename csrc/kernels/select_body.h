@@ -78,6 +78,7 @@ static void SC_PASTE(bracket, KNAME)(const void *x_, int64_t n, uint64_t lo_, ui
     over_lo = over_hi + kept - b->kept + (lo != hi ? from_hi : 0);
 #endif
     for (; i + LANES <= n; i += LANES) {
+        if (SC_LEVEL >= 512) ask_for(x + i, 1024);
         lanes v = both(K(load)(x + i), off);
         vtop = K(higher)(vtop, v);
         unsigned gl = K(over)(v, vlo), el = K(same)(v, vlo), gh = K(over)(v, vhi), eh = K(same)(v, vhi);

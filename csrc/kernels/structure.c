@@ -1,6 +1,8 @@
 /* Movement of entries: transposition, buckets, sorting, slicing.  Values are bits here: instances by size. */
 #include "wide.h"
 
+#include "lanes.h"
+
 #if defined(SC_X86) && SC_LEVEL == 0
 #include <emmintrin.h>
 #endif
@@ -39,6 +41,9 @@ static inline void stream_end(void)
 #define SC_BODY "structure_body.h"
 #include "each_bits.h"
 #undef SC_BODY
+#define SC_BODY "range_body.h"
+#include "each_bits.h"
+#undef SC_BODY
 
 #define KEY uint32_t
 #define KNAME k32
@@ -62,6 +67,7 @@ const struct sc_structure_kernels SC_SYM(sc_structure) = {
     .count_coo = SC_BY_IDX(count_coo),
     .flip = BY_SIZE_IDX(flip),
     .sort = BY_SIZE_IDX(sort),
+    .take_range = BY_SIZE_IDX(take_range),
     .take_cols = BY_SIZE_IDX(take_cols),
     .append = BY_SIZE_IDX(append),
     .bucket = BY_KEY_SIZE_IDX(bucket),

@@ -8,16 +8,57 @@
 #define SC_SHORT 16
 #define SC_BEYOND_CACHE (16 << 20)      /* bytes */
 #define COL(q) ((uint64_t)(UIDX)col[q])
+#define PICK SC_PASTE(SC_PASTE(pick, ACC), IDX)
 
-#if SC_LEVEL == 2 && VREAL && VBITS >= 32
-#define SC_VECTORS 1        /* rows of SC_SHORT entries and more by vectors */
+#if SC_LEVEL >= 2 && VREAL && VBITS >= 32
+#define SC_VECTORS 1        /* rows of SC_SHORT entries and more by vectors; with AVX-512 all */
+#define LANES SC_PASTE(lanes, ACC)
+#define WIDTH ((int64_t)(sizeof(LANES) / sizeof(ACC)))
 #else
 #define SC_VECTORS 0
 #endif
 
+#if SC_VECTORS && SC_LEVEL >= 512
+/* y[r] = sum over p of data[p] * x[indices[p]] for r0 <= r < r1, by two vectors of sums.  The last entries of a row are
+ * a part of a vector: short rows have no loop whose end is mispredicted.  Gathers that far ahead of each other need no
+ * prefetching of x. */
+static int FN(spmv)(const sc_csr *A, int64_t r0, int64_t r1, const void *x_, void *y_, int64_t ahead)
+{
+    const PTR *ptr = A->indptr;
+    const IDX *col = A->indices;
+    const VAL *val = A->data;
+    const ACC *x = x_;
+    ACC *y = y_;
+    const uint64_t last = (uint64_t)A->cols - 1;
+    const SC_PASTE(part, ACC) all = (SC_PASTE(part, ACC))-1;
+    unsigned outside = 0;
+    int64_t p = ptr[r0];
+    (void)ahead;
+    if (p < 0) return SC_BAD_INDPTR;
+    if (A->cols == 0 && ptr[r1] > p) return SC_BAD_INDEX;
+    for (int64_t r = r0; r < r1; r++) {
+        int64_t end = ptr[r + 1];
+        if (end < p || end > A->nnz) return SC_BAD_INDPTR;
+        LANES s = {0}, t = {0};
+        for (; p + 2 * WIDTH <= end; p += 2 * WIDTH) {
+            s += SC_PASTE(load, ACC)(val + p) * PICK(col + p, all, last, x, &outside);
+            t += SC_PASTE(load, ACC)(val + p + WIDTH) * PICK(col + p + WIDTH, all, last, x, &outside);
+        }
+        if (p + WIDTH <= end) {
+            s += SC_PASTE(load, ACC)(val + p) * PICK(col + p, all, last, x, &outside);
+            p += WIDTH;
+        }
+        if (p < end) {
+            SC_PASTE(part, ACC) m = SC_PASTE(first, ACC)(end - p);
+            t += SC_PASTE(load_part, ACC)(val + p, m) * PICK(col + p, m, last, x, &outside);
+            p = end;
+        }
+        y[r] = SC_PASTE(total, ACC)(s + t);
+    }
+    return outside ? SC_BAD_INDEX : SC_OK;
+}
+#else
 #if SC_VECTORS
-#define LANES SC_PASTE(lanes, ACC)
-#define WIDTH ((int64_t)(sizeof(LANES) / sizeof(ACC)))
 
 /* data[p : p + WIDTH] * x[col[p : p + WIDTH]].  Elements of x are loaded one by one, which is faster than a gather
  * instruction on Zen 3 (pruned matrix in cache, one thread: 0.49 ms against 0.81). */
@@ -135,6 +176,7 @@ static int FN(spmv)(const sc_csr *A, int64_t r0, int64_t r1, const void *x, void
 {
     return ahead ? FN(spmv_rows)(A, r0, r1, x, y, ahead, 1) : FN(spmv_rows)(A, r0, r1, x, y, 0, 0);
 }
+#endif
 
 /* y[indices[p]] += data[p] * x[r] for every entry p of rows r0 <= r < r1 */
 SC_INLINE int FN(spmv_t_rows)(const sc_csr *A, int64_t r0, int64_t r1, const ACC *x, ACC *y, int64_t low,
@@ -182,11 +224,28 @@ static int FN(spmv_t)(const sc_csr *A, int64_t r0, int64_t r1, const void *x, vo
     return ahead ? FN(spmv_t_rows)(A, r0, r1, x, y, low, ahead, 1) : FN(spmv_t_rows)(A, r0, r1, x, y, low, 0, 0);
 }
 
+/* y[col[i]] += val[i] * x[row[i]] for i < n; y may be larger than the L2 cache. */
+static void FN(add_entries)(const int32_t *row, const void *col_, const void *val_, int64_t n, const void *x_, void *y_)
+{
+    enum { AHEAD = 32 };
+    const IDX *col = col_;
+    const VAL *val = val_;
+    const ACC *x = x_;
+    ACC *y = y_;
+    int64_t i = 0;
+    for (; i + AHEAD < n; i++) {
+        __builtin_prefetch(y + col[i + AHEAD], 1);
+        y[col[i]] += LOAD(val[i]) * x[row[i]];
+    }
+    for (; i < n; i++) y[col[i]] += LOAD(val[i]) * x[row[i]];
+}
+
 #if SC_VECTORS
 #undef LANES
 #undef WIDTH
 #endif
 #undef SC_VECTORS
 #undef COL
+#undef PICK
 #undef SC_SHORT
 #undef SC_BEYOND_CACHE

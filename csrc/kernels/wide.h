@@ -25,10 +25,13 @@ SC_INLINE void store_float(float *p, lanes_float v) { memcpy(p, &v, sizeof v); }
 SC_INLINE void store_double(double *p, lanes_double v) { memcpy(p, &v, sizeof v); }
 
 /* Stores of whole aligned lines, part by part, past the caches; a fence comes after them, in the driver. */
-#if SC_LEVEL == 2
+#if SC_LEVEL >= 512
+SC_INLINE void stream_float(float *p, lanes_float v) { _mm512_stream_ps(p, (__m512)v); }
+SC_INLINE void stream_double(double *p, lanes_double v) { _mm512_stream_pd(p, (__m512d)v); }
+#elif SC_LEVEL >= 2
 SC_INLINE void stream_float(float *p, lanes_float v) { _mm256_stream_ps(p, (__m256)v); }
 SC_INLINE void stream_double(double *p, lanes_double v) { _mm256_stream_pd(p, (__m256d)v); }
-#else       /* not measured */
+#else
 #define stream_float store_float
 #define stream_double store_double
 #endif
@@ -95,7 +98,7 @@ SC_INLINE void store_part_float(float *p, int64_t n, lanes_float v) { for (int64
 SC_INLINE void store_part_double(double *p, int64_t n, lanes_double v) { (void)n; p[0] = v[0]; }
 #endif
 
-#if SC_LEVEL == 2
+#if SC_LEVEL >= 2
 /* Is one of eight columns outside low..low+cols (cols > 0)?  One comparison for all where they are 32 bits wide. */
 SC_INLINE int outside8_int32_t(const int32_t *col, int64_t low, uint64_t cols)
 {
@@ -109,6 +112,53 @@ SC_INLINE int outside8_int64_t(const int64_t *col, int64_t low, uint64_t cols)
     for (int i = 0; i < 8; i++) found |= (uint64_t)col[i] - (uint64_t)low >= cols;
     return found;
 }
+#endif
+
+#if SC_LEVEL >= 512
+SC_INLINE float total_float(lanes_float v) { return _mm512_reduce_add_ps((__m512)v); }
+SC_INLINE double total_double(lanes_double v) { return _mm512_reduce_add_pd((__m512d)v); }
+
+/* x[col[0]], x[col[1]], ... in the lanes of m, zeros in the others and where a column is above `last`, which is noted
+ * in *outside. */
+SC_INLINE lanes_float pick_float_int32_t(const int32_t *col, part_float m, uint64_t last, const float *x,
+                                         unsigned *outside)
+{
+    __m512i i = _mm512_maskz_loadu_epi32(m, col);
+    __mmask16 out = _mm512_mask_cmpgt_epu32_mask(m, i, _mm512_set1_epi32((int)SC_MIN(last, (uint64_t)INT32_MAX)));
+    *outside |= out;
+    return (lanes_float)_mm512_mask_i32gather_ps(_mm512_setzero_ps(), m & (__mmask16)~out, i, x, 4);
+}
+SC_INLINE lanes_double pick_double_int32_t(const int32_t *col, part_double m, uint64_t last, const double *x,
+                                           unsigned *outside)
+{
+    __m256i i = _mm256_maskz_loadu_epi32(m, col);
+    __mmask8 out = _mm256_mask_cmpgt_epu32_mask(m, i, _mm256_set1_epi32((int)SC_MIN(last, (uint64_t)INT32_MAX)));
+    *outside |= out;
+    return (lanes_double)_mm512_mask_i32gather_pd(_mm512_setzero_pd(), m & (__mmask8)~out, i, x, 8);
+}
+SC_INLINE lanes_double pick_double_int64_t(const int64_t *col, part_double m, uint64_t last, const double *x,
+                                           unsigned *outside)
+{
+    __m512i i = _mm512_maskz_loadu_epi64(m, col);
+    __mmask8 out = _mm512_mask_cmpgt_epu64_mask(m, i, _mm512_set1_epi64((long long)last));
+    *outside |= out;
+    return (lanes_double)_mm512_mask_i64gather_pd(_mm512_setzero_pd(), m & (__mmask8)~out, i, x, 8);
+}
+SC_INLINE __m256 pick_half(const int64_t *col, __mmask8 m, uint64_t last, const float *x, unsigned *outside)
+{
+    __m512i i = _mm512_maskz_loadu_epi64(m, col);
+    __mmask8 out = _mm512_mask_cmpgt_epu64_mask(m, i, _mm512_set1_epi64((long long)last));
+    *outside |= out;
+    return _mm512_mask_i64gather_ps(_mm256_setzero_ps(), m & (__mmask8)~out, i, x, 4);
+}
+SC_INLINE lanes_float pick_float_int64_t(const int64_t *col, part_float m, uint64_t last, const float *x,
+                                         unsigned *outside)
+{
+    __m256 low = pick_half(col, (__mmask8)m, last, x, outside);
+    __m256 high = pick_half(col + 8, (__mmask8)(m >> 8), last, x, outside);
+    return (lanes_float)_mm512_insertf32x8(_mm512_castps256_ps512(low), high, 1);
+}
+#elif SC_LEVEL >= 2
 SC_INLINE float total_float(lanes_float v)
 {
     __m128 s = _mm_add_ps(_mm256_castps256_ps128((__m256)v), _mm256_extractf128_ps((__m256)v, 1));
