@@ -11,6 +11,9 @@ int sc_ranges_open(struct sc_ranges *R, const sc_csr *A, int64_t outputs, int th
     *R = (struct sc_ranges){.n = 1, .room = ROOM};
     if (A->nnz / outputs < WORTH || (A->idx != SC_I64 && A->cols > INT32_MAX)) return SC_OK;
     R->n = SC_MAX(1, SC_MIN(threads / outputs, A->cols / 64));
+    /* Where neighbouring rows share their columns, most panels have nothing in a range, but are gone through for it
+     * (column sums of a stencil, 1 to 4 threads: 1.03 times as fast with ranges, 1.44 without). */
+    if (R->n > 1 && sc_local(A)) R->n = 1;
     if (R->n == 1) return SC_OK;
     R->rows = sc_alloc(threads * (ROOM + 16), sizeof *R->rows);
     R->indices = sc_alloc(threads * (ROOM + 16), sc_index_size(A->idx));

@@ -12,7 +12,7 @@
 #endif
 
 #define BUFFERS 16                    /* results that a thread keeps at most: what it computes in a time slice */
-#define SCRATCH ((int64_t)8 << 20)    /* bytes for them, if results are not large themselves, of up to four threads */
+#define SCRATCH ((int64_t)8 << 20)    /* bytes for them, if results are not large themselves */
 #define PAGE ((size_t)2 << 20)
 #define STREAM ((size_t)16 << 20)     /* bytes of a result from which on its lines will not stay in cache anyway */
 
@@ -20,9 +20,7 @@ int sc_sequence_open(struct sc_sequence *S, int64_t parts, int64_t room)
 {
     S->parts = parts;
     S->room = (room + 64 + 15) / 16 * 16;
-    /* The more threads there are, the more parts are done while one of them is at a long row. */
-    int64_t scratch = SCRATCH * SC_MAX(1, S->threads / 4);
-    S->buffers = SC_MAX(2, SC_MIN(BUFFERS, scratch / (S->room * (int64_t)(S->index + S->value))));
+    S->buffers = SC_MAX(2, SC_MIN(BUFFERS, SCRATCH / (S->room * (int64_t)(S->index + S->value))));
     if (S->threads == 1) S->buffers = 1;
     S->length = sc_alloc(parts, sizeof *S->length);
     S->cols = sc_alloc(S->threads * S->buffers * S->room, S->index);

@@ -11,7 +11,7 @@
 #include "team.h"
 
 #define PART 32768                    /* products of a part */
-#define WAVE ((int64_t)1 << 22)       /* products between two looks at signals, of four threads */
+#define WAVE ((int64_t)1 << 22)       /* products between two looks at signals */
 #define SORT 2048                     /* products of a row that is sorted rather than summed in place */
 
 struct job {
@@ -204,7 +204,7 @@ static int multiply(struct job *j)
     j->n_parts = sc_parts(&j->parts, PART);
     int status = take_scratch(j, longest);
     /* The first wave is short: it tells how long the result will be. */
-    int64_t step = SC_MAX(1, WAVE / PART) * SC_MAX(1, j->threads / 4);
+    int64_t step = SC_MAX(1, WAVE / PART);
     for (int64_t k = 0, next; k < j->n_parts && status == SC_OK; k = next) {
         next = SC_MIN(k ? k + step : SC_MAX(1, step / 16), j->n_parts);
         status = grow(j, sc_cut(&j->parts, k, j->n_parts), sc_cut(&j->parts, next, j->n_parts));
