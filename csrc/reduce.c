@@ -128,7 +128,7 @@ static int per_column(struct job *j, int threads)
     if (j->status == SC_OK) sc_team(j->outputs * j->ranges.n, 1, threads, column_part, j);
     sc_ranges_close(&j->ranges);
     if (j->outputs > 1) {
-        sc_team((n + BLOCK - 1) / BLOCK, 1, threads, join_block, j);
+        if (j->status == SC_OK) sc_team((n + BLOCK - 1) / BLOCK, 1, threads, join_block, j);
         sc_free(j->P);
     }
     return j->status;

@@ -93,30 +93,28 @@ static void close_work(struct work *w)
 /* A helper is often woken on the core of the one that wakes it, and the scheduler leaves both there for 10 ms and more:
  * a product of 2.6 ms on one thread took as long on two.  So it may run on any core that the caller may use but the
  * caller's own. */
-static void keep_off(pthread_t helper, int cpu, pthread_t caller)
+static int keep_off(pthread_t helper, int cpu, pthread_t caller)
 {
 #ifdef __linux__
     cpu_set_t set;
-    if (pthread_getaffinity_np(caller, sizeof set, &set) != 0) return;
+    if (pthread_getaffinity_np(caller, sizeof set, &set) != 0) return 0;
     CPU_CLR(cpu, &set);
-    if (CPU_COUNT(&set) > 0) pthread_setaffinity_np(helper, sizeof set, &set);
+    return CPU_COUNT(&set) > 0 && pthread_setaffinity_np(helper, sizeof set, &set) == 0;
 #else
     (void)helper;
     (void)cpu;
     (void)caller;
+    return 0;
 #endif
 }
 
 /* Before they are woken: a helper queued behind the caller would tell so itself only after a turn of 3 ms.  On many
- * cores they seldom meet, and telling all takes longer. */
+ * cores they seldom meet, and telling all takes longer; those at work for another caller are left where they are. */
 static void clear_way(int cpu)
 {
-    if (helpers > TOLD) return;
+    if (helpers > TOLD || open_works) return;
     for (int i = 0; i < helpers; i++)
-        if (off[i] != cpu) {
-            keep_off(hired[i], cpu, pthread_self());
-            off[i] = cpu;
-        }
+        if (off[i] != cpu) off[i] = keep_off(hired[i], cpu, pthread_self()) ? cpu : -1;
 }
 
 static void *help(void *unused)

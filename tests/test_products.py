@@ -248,7 +248,7 @@ def test_transposed_products_through_a_copy_of_the_matrix(rng):
 @pytest.mark.parametrize("index", [(np.int32, np.int32), (np.int64, np.int64), (np.int64, np.int32)])
 @pytest.mark.parametrize("dtype", ["f4", "f8", "c16", "f2"])
 def test_more_threads_than_private_outputs_share_columns(dtype, index):
-    """Above two threads an output's columns are shared out; every entry is added once, in the order of the rows."""
+    """From four threads on an output's columns are shared out; every entry is added once, in the order of the rows."""
     rng = np.random.default_rng(5)
     m, n, z = 40_000, 50_000, 7
     lengths = rng.integers(0, 2 * z, m)
@@ -260,8 +260,8 @@ def test_more_threads_than_private_outputs_share_columns(dtype, index):
     A.indptr, A.indices = A.indptr.astype(index[0]), A.indices.astype(index[1])
     A.data = A.data.astype(dtype)
     acc = "f4" if dtype == "f2" else dtype
-    calls = [lambda t, X=rng.standard_normal((m, *more)).astype(acc): sc.matmul(A.T, X, threads=t)
-             for more in ((), (3,), (8,))]
+    operands = [rng.standard_normal((m, *more)).astype(acc) for more in ((), (3,), (8,))]
+    calls = [lambda t, X=X: sc.matmul(A.T, X, threads=t) for X in operands]
     if dtype != "f2":
         calls += [lambda t: sc.sum(A, 0, threads=t)]
     if dtype in ("f4", "f8"):
@@ -275,7 +275,23 @@ def test_more_threads_than_private_outputs_share_columns(dtype, index):
     for wrong in (-1, n):
         A.indices[123_456] = wrong
         for t in (1, 16):
-            with pytest.raises(ValueError, match="column"):
-                sc.matmul(A.T, np.ones(m, acc), threads=t)
-            with pytest.raises(ValueError, match="column"):
-                sc.matmul(A.T, np.ones((m, 8), acc), threads=t)
+            for call in calls:
+                with pytest.raises(ValueError, match="column"):
+                    call(t)
+    A.indices[123_456] = 0
+    A.indptr[20_000] = 0
+    for t in (1, 16):
+        for call in calls:
+            with pytest.raises(ValueError, match="indptr"):
+                call(t)
+
+
+def test_entries_of_a_matrix_without_columns_are_refused_though_pointers_rise_and_fall():
+    """The first part of the rows begins and ends at no entry, so what is between must be looked at by itself."""
+    indptr = np.zeros(140_001, np.int32)
+    indptr[1], indptr[-1] = 5, 10
+    A = sp.csr_array((140_000, 0))
+    A.indptr, A.indices, A.data = indptr, np.arange(10, dtype=np.int32) * 10**8, np.ones(10)
+    for X in (np.ones(0), np.ones((0, 3))):
+        with pytest.raises(ValueError):
+            sc.matmul(A, X)

@@ -104,6 +104,7 @@ static void SC_PASTE(tall_rotate, VNAME)(const void *V_, int64_t p, int64_t stri
 {
     const VAL *V = V_, *Q = Q_;
     VAL *T = T_;
+    if (p == 0) memset(T, 0, (size_t)((i1 - i0) * q) * 64);
     for (int64_t a0 = 0; a0 < p; a0 += GROUP) {
         int64_t a1 = SC_MIN(p, a0 + GROUP);
         for (int64_t b = 0; b < q; b++) {

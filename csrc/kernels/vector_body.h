@@ -37,7 +37,7 @@ static int FN(spmv)(const sc_csr *A, int64_t r0, int64_t r1, const void *x_, voi
     int64_t p = ptr[r0];
     (void)ahead;
     if (p < 0) return SC_BAD_INDPTR;
-    if (A->cols == 0 && ptr[r1] > p) return SC_BAD_INDEX;
+    if (A->cols == 0 && A->nnz > 0) return SC_BAD_INDEX;     /* there is no last column */
     for (int64_t r = r0; r < r1; r++) {
         int64_t end = ptr[r + 1];
         if (end < p || end > A->nnz) return SC_BAD_INDPTR;

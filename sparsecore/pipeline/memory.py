@@ -36,9 +36,11 @@ def _upwards(root, place):
 
 
 def _room(folder, limit, used):
-    """What a group's limit leaves; None without one. The rest of what it uses is mostly cache, which can be dropped."""
+    """What a group's limit leaves; None without one. The rest of what it uses is mostly cache, which can be dropped,
+    but for files in memory."""
+    shared = used.replace("anon", "shmem").replace("rss", "shmem")
     try:
         stat = dict(line.split() for line in (folder / "memory.stat").read_text().splitlines())
-        return max(0, int((folder / limit).read_text()) - int(stat[used]))
+        return max(0, int((folder / limit).read_text()) - int(stat[used]) - int(stat.get(shared, 0)))
     except (OSError, ValueError, KeyError):  # no such group, or "max"
         return None

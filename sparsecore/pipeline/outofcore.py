@@ -13,6 +13,7 @@ conjugate gradients.
 
 from __future__ import annotations
 
+import copy
 import os
 from functools import partial
 
@@ -37,9 +38,12 @@ TEXT_BYTES = 32 << 20  # of a text table from which processes pay: one takes a s
 def fit_batches(path, options, spec, *, test=None, progress=lambda items, **_: iter(items)):
     """(dense model, condensed model, accuracies [{"dense", "pruned"}], rows) of the table `path`."""
     run = _Run(path, options, progress)
-    features, classes, rows = run.learn(spec)
     score = options.training()["score"]
-    spooled = features.kind == "text" and features.size > CLOSED and score is not pr.obs    # which wants all of X'X
+    if spec.kind == "text" and spec.most is None and score is pr.obs:     # which wants all of X'X
+        spec = copy.copy(spec)
+        spec.most = CLOSED
+    features, classes, rows = run.learn(spec)
+    spooled = features.kind == "text" and features.size > CLOSED and score is not pr.obs
     _check_memory(features, _outputs(classes), spooled)
     gathered = (run.spool if spooled else run.moments)(features, classes, test is None)
     dense, masks = {}, {}
@@ -73,8 +77,7 @@ def _check_memory(features, outputs, spooled):
                               "GB are free; --max-features limits terms")
     elif need > free:
         raise MemoryError(f"sums of products of {terms} need {need / 1e9:.1f} GB and {free / 1e9:.1f} GB are free, "
-                          f"enough for {int((free / 32) ** 0.5):,} (--max-features limits terms); without --batch-size "
-                          "no such sums are made")
+                          f"enough for {int((free / 32) ** 0.5):,} (--max-features limits terms)")
 
 
 def ahead(path, features, options):

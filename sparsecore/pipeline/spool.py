@@ -3,7 +3,7 @@ step of conjugate gradients reads once.
 
     min over w, b of  sum_i (y_i - x_i.w - b)^2 + alpha |w|^2
 
-Memory: some vectors of the features, and a block of rows. Disk: 8 bytes per entry of X.
+Memory: some vectors of the features, and a block of rows. Disk: 8 bytes per entry of X, and 4 per entry of Y and row.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from .readers import prefetched
 __all__ = ["HELD", "VECTORS", "Spool"]
 
 _ENTRIES = 1 << 21  # of a block: 24 MB as CSR; cut by these and not by batches, so that batches do not change the bits
+_FITS = 64 << 20  # bytes of the values that a block's rows are fitted to, for two penalties on two sets of rows
 VECTORS = 512 << 20  # bytes of the vectors of one run of conjugate gradients
 HELD = 8  # vectors of the features that conjugate gradients hold per column
 
@@ -42,18 +43,21 @@ class Spool:
         self.xy = np.zeros((len(self.parts), features, outputs))
         self._folder = _folder()
         self._file = tempfile.TemporaryFile(buffering=0, dir=self._folder)
-        self._sizes, self._held, self._waiting = [], [], 0
+        self._sizes, self._held, self._waiting, self._rows = [], [], 0, 0
+        self._most = max(1, _FITS // (32 * outputs))
 
     def add(self, X, Y, held=None):
         """Add rows: X (n, features) CSR, Y (n, outputs) of numbers that float32 holds; held (n,): not in "rest"."""
         held = np.zeros(X.shape[0], bool) if held is None else held
         self._held.append((X, Y, held))
         self._waiting += X.nnz
-        while self._waiting >= _ENTRIES:
+        self._rows += X.shape[0]
+        while self._waiting >= _ENTRIES or self._rows >= self._most:
             X, Y, held = self._joined()
-            cut = int(np.searchsorted(X.indptr, _ENTRIES))
+            cut = min(int(np.searchsorted(X.indptr, _ENTRIES)), self._most, X.shape[0])
             self._write(X[:cut], Y[:cut], held[:cut])
             self._held, self._waiting = [(X[cut:], Y[cut:], held[cut:])], int(X.nnz - X.indptr[cut])
+            self._rows = X.shape[0] - cut
 
     def blocks(self):
         """(X, Y, held) of some rows at a time, in order; X in float64 of values rounded to float32."""
@@ -113,7 +117,7 @@ class Spool:
     def _finish(self):
         if self._held:
             self._write(*self._joined())
-            self._held, self._waiting = [], 0
+            self._held, self._waiting, self._rows = [], 0, 0
 
     def _joined(self):
         X, Y, held = zip(*self._held)
@@ -128,7 +132,7 @@ class Spool:
                 while rest:
                     rest = rest[self._file.write(rest) :]
         except OSError as error:
-            if error.errno != errno.ENOSPC:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
                 raise
             raise OSError(error.errno, "no room for the vectorised rows; the variable TMPDIR names another folder for "
                           "temporary files", self._folder) from error
