@@ -165,7 +165,9 @@ def main():
     parser.add_argument("--match", default="", help="only cases whose 'operation matrix' contains this")
     parser.add_argument("--out", type=Path, help="name of the .json and .md, without ending")
     args = parser.parse_args()
-    threads = [int(t) for t in args.threads.split(",")]
+    threads = [int(t) if t.strip().isdigit() else 0 for t in args.threads.split(",")]
+    if min(threads) < 1:
+        parser.error(f"--threads {args.threads}: numbers from 1 on, with commas between, are wanted")
     # Before any library with a pool of its own is loaded.
     for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         os.environ[name] = str(max(threads))

@@ -244,10 +244,11 @@ def spooled(A, Y, held, *sizes):
     return found
 
 
-@pytest.mark.parametrize("entries", [50, 1 << 20])
-def test_spooled_rows_give_the_weights_of_rows_in_memory(monkeypatch, entries):
+@pytest.mark.parametrize(("entries", "rows"), [(50, 300), (1 << 20, 300), (1 << 20, 13), (50, 5)])
+def test_spooled_rows_give_the_weights_of_rows_in_memory(monkeypatch, entries, rows):
     """Of all rows and of those not held out, for each penalty, with all features or those of a mask."""
     monkeypatch.setattr(spool, "_ENTRIES", entries)
+    monkeypatch.setattr(spool, "_FITS", 32 * 3 * rows)      # a block has so many rows at most
     monkeypatch.setattr(spool, "VECTORS", 1)    # a column at a time
     monkeypatch.setattr(linear, "_TOLERANCE", 1e-12)
     rng = np.random.default_rng(0)
@@ -258,22 +259,25 @@ def test_spooled_rows_give_the_weights_of_rows_in_memory(monkeypatch, entries):
     mask[1] = False
     found = spooled(A, Y, held, 7, 120)
     assert np.array_equal(np.concatenate([X.toarray() for X, _, _ in found.blocks()]), A)
+    assert max(X.shape[0] for X, _, _ in found.blocks()) <= rows
     everywhere, masked = found.solve([0.3, 3.0]), found.solve([0.5], mask)
-    for part, rows in (("all", np.ones(300, bool)), ("rest", ~held)):
+    for part, own in (("all", np.ones(300, bool)), ("rest", ~held)):
         for alpha, (coef, intercept) in zip([0.3, 3.0], everywhere[part], strict=True):
-            expected = ridge(A[rows], Y[rows], alpha)
+            expected = ridge(A[own], Y[own], alpha)
             assert np.allclose(coef, expected[0], atol=1e-9) and np.allclose(intercept, expected[1], atol=1e-9)
         (coef, intercept), = masked[part]
         for o in range(3):
-            expected, offset = ridge(A[rows][:, mask[o]], Y[rows, o : o + 1], 0.5)
+            expected, offset = ridge(A[own][:, mask[o]], Y[own, o : o + 1], 0.5)
             assert np.allclose(coef[o, mask[o]], expected[0], atol=1e-9) and not coef[o, ~mask[o]].any()
             assert np.isclose(intercept[o], offset[0], atol=1e-9)
         known = found.calibration(part)
-        assert known.count == rows.sum() and np.allclose(known.col_norm, np.linalg.norm(A[rows], axis=0))
+        assert known.count == own.sum() and np.allclose(known.col_norm, np.linalg.norm(A[own], axis=0))
 
 
-def test_spooled_rows_have_the_same_bits_however_they_are_cut_and_on_any_threads(monkeypatch):
+@pytest.mark.parametrize("rows", [300, 1 << 20])
+def test_spooled_rows_have_the_same_bits_however_they_are_cut_and_on_any_threads(monkeypatch, rows):
     monkeypatch.setattr(spool, "_ENTRIES", 20_000)
+    monkeypatch.setattr(spool, "_FITS", 32 * rows)
     A = sp.random_array((3000, 2500), density=0.02, rng=np.random.default_rng(1), format="csr")
     Y, held, found = np.where(np.arange(3000) % 3 == 0, 1.0, -1.0)[:, None], np.arange(3000) % 10 == 0, set()
     for threads, sizes in ((1, ()), (2, (1, 2000)), (3, (500, 700)), (8, (2999,))):
