@@ -12,6 +12,7 @@ import numpy as np
 import scipy.sparse as sp
 
 KERNEL_TYPES = ("float32", "float64", "complex64", "complex128", "float16", "bfloat16")
+OVERLAP_WORK = 10_000       # candidate solutions tried before two strided arrays count as overlapping
 CONTAINERS = {("csr", False): sp.csr_array, ("csr", True): sp.csr_matrix,
               ("csc", False): sp.csc_array, ("csc", True): sp.csc_matrix}
 
@@ -107,16 +108,20 @@ def _index(a, name, part, indices):
 
 
 def result_type(*operands):
-    """The type of a result as NumPy promotes (types, arrays or scalars); bfloat16, which NumPy does not know, stays
-    with itself, Python's scalars and booleans, and counts as float32 beside other types."""
-    names = [getattr(getattr(o, "dtype", o), "name", None) for o in operands]
-    if "bfloat16" in names:
-        own = operands[names.index("bfloat16")]
-        weak = (bool, int, float)
-        if all(n in ("bfloat16", "bool") or type(o) in weak for o, n in zip(operands, names, strict=True)):
-            return getattr(own, "dtype", own)
-        operands = [np.float32 if n == "bfloat16" else o for o, n in zip(operands, names, strict=True)]
-    return np.result_type(*operands)
+    """The type of a result as NumPy promotes (types, arrays or scalars).  bfloat16 stays with Python's scalars, and
+    counts as float32 beside types with which NumPy has none in common (float16, wide integers)."""
+    firm = [o for o in operands if type(o) not in (bool, int, float)]
+    try:
+        common = np.result_type(*firm)
+    except TypeError:
+        common = np.result_type(*(np.float32 if _is_bfloat16(o) else o for o in firm))
+    if len(firm) == len(operands) or _is_bfloat16(common):
+        return common
+    return np.result_type(common, *(o for o in operands if type(o) in (bool, int, float)))
+
+
+def _is_bfloat16(operand):
+    return getattr(getattr(operand, "dtype", operand), "name", None) == "bfloat16"
 
 
 @functools.lru_cache(64)        # the name of a dtype takes a microsecond to make
@@ -131,10 +136,7 @@ def real_or_complex(a, dtype):
 
 def check_out(out, shape, dtype, inputs):
     """An output array a kernel may write: right shape and type, writeable, not overlapping an input."""
-    if not isinstance(out, np.ndarray):
-        raise TypeError(f"out must be a numpy.ndarray, not {type(out).__name__}")
-    if out.shape != shape:
-        raise ValueError(f"out has shape {out.shape}; the result has {shape}")
+    check_shape(out, shape)
     if out.dtype != dtype:
         raise TypeError(f"out has type {out.dtype}; the result has {dtype}")
     if not out.flags.writeable:
@@ -146,9 +148,23 @@ def check_out(out, shape, dtype, inputs):
                 raise ValueError(f"out overlaps itself: its shape is {out.shape}, its strides are {out.strides}")
             extent += stride * (n - 1)
     for a in inputs:
-        if np.may_share_memory(out, a):
+        # Bounds alone would refuse columns beside the input's in one array; where that is too hard to tell, they do.
+        if np.may_share_memory(out, a, max_work=OVERLAP_WORK):
             raise ValueError("out overlaps an input")
     return out
+
+
+def in_place(a):
+    """Can kernels read and write the array where it lies: aligned, native, strides of whole elements?"""
+    return a.flags.aligned and a.dtype.isnative and not any(s % a.itemsize for s in a.strides)
+
+
+def check_shape(out, shape):
+    """An output array of the right shape, before anything is made of it."""
+    if not isinstance(out, np.ndarray):
+        raise TypeError(f"out must be a numpy.ndarray, not {type(out).__name__}")
+    if out.shape != shape:
+        raise ValueError(f"out has shape {out.shape}; the result has {shape}")
 
 
 def count(value, name, low, high, what):

@@ -311,8 +311,6 @@ class Prepared:
             return self._run(P, X, None, threads)       # nothing to coerce: small products stay small
         if _args.is_sparse(X) or P.layout == "csr":
             return products.matmul(P.tocsr() if _args.is_sparse(X) else self._csr(P), X, out=out, threads=threads)
-        if hasattr(X, "__sparse_matmul__"):
-            raise TypeError(f"one operand must be an ordinary array or matrix; both are {type(X).__name__}")
         X = np.asarray(X)
         if X.ndim not in (1, 2):
             raise ValueError(f"a dense operand must have 1 or 2 dimensions; it has {X.ndim}")
@@ -320,7 +318,7 @@ class Prepared:
         if X.shape[0] != n:
             raise ValueError(f"{'x has length' if X.ndim == 1 else 'X has'} {X.shape[0]}"
                              f"{'' if X.ndim == 1 else ' rows'}; A has {n} columns")
-        if np.result_type(P.dtype, X.dtype) != P.dtype:
+        if _args.result_type(P.dtype, X.dtype) != P.dtype:
             # Of a wider type than the layout's: through the plain product, so that no bit of X is lost.
             return products.matmul(P.tocsr(), X, out=out, threads=threads)
         x = X if X.dtype == P.dtype and X.flags.aligned else X.astype(P.dtype)
@@ -329,7 +327,7 @@ class Prepared:
         if out is None:
             return self._run(P, x, None, threads)
         _args.check_out(out, (m, *X.shape[1:]), P.dtype, (X, *P.arrays))
-        if out.flags.aligned and not any(s % out.itemsize for s in out.strides):
+        if _args.in_place(out):
             return self._run(P, x, out, threads)
         out[...] = self._run(P, x, None, threads)
         return out

@@ -71,7 +71,7 @@ class _Storage:
         if X.shape[0] != n:
             raise ValueError(f"{'x has length' if X.ndim == 1 else 'X has'} {X.shape[0]}"
                              f"{'' if X.ndim == 1 else ' rows'}; A has {n} columns")
-        dtype = np.result_type(self.dtype, X.dtype)
+        dtype = _args.result_type(self.dtype, X.dtype)
         compute = np.dtype(np.float32) if dtype.itemsize == 2 else dtype
         if self.dtype != compute and not (self.dtype.itemsize == 2 and compute == np.float32):
             return products.matmul(self.tocsr(), X, out=out, threads=threads)

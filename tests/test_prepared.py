@@ -335,5 +335,5 @@ def test_wrong_arguments_name_both_sides(rng):
 
 def test_a_product_of_two_prepared_matrices_is_refused_by_name():
     P = sc.prepare(sp.csr_array(np.eye(3)))
-    with pytest.raises(TypeError, match="both are Prepared"):
+    with pytest.raises(TypeError, match="they are Prepared and Prepared"):
         sc.matmul(P, P)

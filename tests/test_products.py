@@ -1,5 +1,6 @@
 """sparse @ dense against NumPy, and the properties every product keeps."""
 
+import ml_dtypes
 import numpy as np
 import pytest
 import scipy.sparse as sp
@@ -295,3 +296,50 @@ def test_entries_of_a_matrix_without_columns_are_refused_though_pointers_rise_an
     for X in (np.ones(0), np.ones((0, 3))):
         with pytest.raises(ValueError):
             sc.matmul(A, X)
+
+
+def test_errors_of_dense_times_sparse_name_the_sides_as_they_were_given(rng):
+    A, X = random_sparse(rng, 6, 4, 0.5), np.ones((2, 6))
+    for B in (A, sc.prepare(A), sc.Bitmask.from_csr(A), A.astype(int)):
+        with pytest.raises(ValueError, match=r"out has shape \(4, 2\); the result has \(2, 4\)"):
+            sc.matmul(X, B, out=np.ones((4, 2)))
+        with pytest.raises(TypeError, match="out must be a numpy.ndarray, not list"):
+            sc.matmul(X, B, out=[[1.0]])
+        with pytest.raises(ValueError, match="A has 5 columns; B has 6 rows"):
+            sc.matmul(np.ones((2, 5)), B)
+        with pytest.raises(ValueError, match="A has 5 columns; B has 6 rows"):
+            sc.matmul(np.ones(5), B)
+
+
+def test_an_out_beside_the_input_in_one_array_is_taken(rng):
+    A = random_sparse(rng, 12, 12, 0.4)
+    both = np.zeros((12, 10))
+    both[:, :5] = rng.standard_normal((12, 5))
+    want = sc.matmul(A, both[:, :5].copy())
+    sc.matmul(A, both[:, :5], out=both[:, 5:])
+    np.testing.assert_array_equal(both[:, 5:], want)
+    with pytest.raises(ValueError, match="out overlaps an input"):
+        sc.matmul(A, both[:, :5], out=both[:, 4:9])
+
+
+def test_dense_times_bitmask_and_groups(rng):
+    W = rng.standard_normal((6, 8))
+    for S in (sc.Bitmask.from_dense(W), sc.NM.from_dense(W, keep=2, group=4)):
+        for X in (rng.standard_normal((3, 6)), rng.standard_normal(6), random_sparse(rng, 3, 6, 0.5)):
+            got = sc.matmul(X, S)
+            np.testing.assert_allclose(got.toarray() if sp.issparse(got) else got, X @ S.todense(), atol=1e-12)
+        with pytest.raises(TypeError, match=f"they are {type(S).__name__} and {type(S).__name__}"):
+            sc.matmul(S, S)
+
+
+@pytest.mark.parametrize("other, want", [("float16", "float32"), ("int64", "float64"), ("int8", "bfloat16")])
+def test_bfloat16_meets_types_with_which_numpy_has_none_in_common(rng, other, want):
+    A = random_sparse(rng, 20, 30, 0.3, np.dtype(ml_dtypes.bfloat16))
+    D = A.data.astype(np.float64)
+    D = sp.csr_array((D, A.indices, A.indptr), shape=A.shape).toarray()
+    X = np.ones((30, 3), other)
+    for got in (sc.matmul(A, X), sc.matmul(X.T, A.T).T, sc.matmul(sc.prepare(A), X),
+                sc.matmul(A, sc.from_dense(X)).astype(np.float64).toarray()):
+        assert got.dtype == want or got.dtype == np.float64
+        np.testing.assert_allclose(got.astype(np.float64), D @ X, atol=0.06)
+    assert sc.add(A, sc.from_dense(np.ones((20, 30), other))).dtype == want

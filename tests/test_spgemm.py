@@ -439,3 +439,11 @@ def test_plans_and_masks_of_more_columns_than_32_bits_count(rng, columns):
     got = plan(A.data, 2 * B.data)
     np.testing.assert_allclose(sc.add(got, want, beta=-2).data, 0, atol=1e-12)
     assert got.shape == (8, columns) and plan.nnz == got.nnz
+
+
+def test_nan_takes_no_place_among_the_largest_of_a_very_wide_product():
+    E = sp.csr_array(np.eye(2))
+    for cols in (8, 2**31 + 10):
+        row = (np.array([1.0, np.nan, 2.0, -np.inf]), np.array([1, 3, 6, 7]), np.array([0, 4, 4]))
+        C = sc.matmul_topn(E, sp.csr_array(row, shape=(2, cols)), 1)
+        assert C.indices.tolist() == [6] and C.indptr.tolist() == [0, 1, 1]

@@ -42,21 +42,27 @@ def matmul(A, B, *, out=None, threads=None):
         result = _core.ordinary_product(A, B, _threads.CROSSOVER, _threads.resolve)
         if result is not None:
             return result
+    laid_out = hasattr(B, "__sparse_matmul__")
     if hasattr(A, "__sparse_matmul__"):
+        if laid_out:
+            raise TypeError(f"one operand must be an ordinary array or matrix; "
+                            f"they are {type(A).__name__} and {type(B).__name__}")
         return A.__sparse_matmul__(B, out, threads)
-    if hasattr(B, "__sparse_matmul__"):     # A @ B = (B.T @ A.T).T
-        A = A if _args.is_sparse(A) else np.asarray(A)
-        result = B.T.__sparse_matmul__(A.T, None if out is None else out.T, threads)
-        return result.T if out is None else out
     sparse_A, sparse_B = _args.is_sparse(A), _args.is_sparse(B)
-    if sparse_A and not sparse_B:
+    if sparse_A and not sparse_B and not laid_out:
         return _sparse_dense(A, B, out, threads)
-    if sparse_B and not sparse_A:
-        A = np.asarray(A)
+    if laid_out or sparse_B and not sparse_A:
+        # A @ B = (B.T @ A.T).T, and B.T is B's buffers read the other way.
+        A = A if sparse_A else np.asarray(A)
         if A.ndim not in (1, 2):
             raise ValueError(f"a dense operand must have 1 or 2 dimensions; A has {A.ndim}")
-        # A @ B = (B.T @ A.T).T, and B.T is B's buffers read the other way.
-        result = _sparse_dense(B.T, A.T, None if out is None else out.T, threads, swapped=True)
+        if A.shape[-1] != B.shape[0]:
+            raise ValueError(f"A has {A.shape[-1]} columns; B has {B.shape[0]} rows")
+        if out is not None:
+            _args.check_shape(out, A.shape[:-1] + B.shape[1:])
+        turned = None if out is None else out.T
+        result = (matmul(B.T, A.T, out=turned, threads=threads) if laid_out
+                  else _sparse_dense(B.T, A.T, turned, threads, swapped=True))
         return out if out is not None else result.T
     if not sparse_A:
         raise TypeError(f"one operand must be sparse; got {type(A).__name__} and {type(B).__name__}")
@@ -73,11 +79,9 @@ def _sparse_dense(A, X, out, threads, swapped=False):
         raise ValueError(f"a dense operand must have 1 or 2 dimensions; it has {X.ndim}")
     m, n = A.shape
     if X.shape[0] != n:
-        if swapped:
-            raise ValueError(f"A has {X.shape[0]} columns; B has {n} rows")
         raise ValueError(f"{'x has length' if X.ndim == 1 else 'X has'} {X.shape[0]}{'' if X.ndim == 1 else ' rows'}; "
                          f"A has {n} columns")
-    dtype = np.result_type(R.data.dtype, X.dtype)
+    dtype = _args.result_type(R.data.dtype, X.dtype)
     if not _args.has_kernel(dtype):
         validate(A)         # integers and exotic types: through SciPy, same results; it trusts its indices
         result = A @ X
@@ -95,8 +99,7 @@ def _sparse_dense(A, X, out, threads, swapped=False):
     shape = (m,) + X.shape[1:]
     if out is not None:
         _args.check_out(out, shape, dtype, (R.data, R.indices, R.indptr, X))
-    usable = out is not None and out.dtype == compute and out.flags.aligned and not any(
-        s % out.itemsize for s in out.strides)
+    usable = out is not None and out.dtype == compute and _args.in_place(out)
     columns = 1 if X.ndim == 1 else X.shape[1]
     t = _threads.resolve(threads, R.indices.shape[0] * columns + m)
     if X.ndim == 1:

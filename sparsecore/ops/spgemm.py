@@ -52,7 +52,7 @@ def _result(A, B, column, parts):
 def sparse_sparse(A, B, threads=None):
     """A @ B for sparse A and B: canonical, without exact zeros, sums in the order of A's entries (SciPy's bits)."""
     _check_inner(A, B)
-    dtype = np.result_type(A.dtype, B.dtype)
+    dtype = _args.result_type(A.dtype, B.dtype)
     if not _args.has_kernel(dtype):
         for X, name in ((A, "A"), (B, "B")):
             checked(_args.rows(X, name), threads)       # SciPy trusts its indices
@@ -139,7 +139,7 @@ def matmul_topn(A, B, n, *, threshold=None, threads=None):
     Returns
     -------
     CSR of A's family, m x p, canonical.  Only entries of the product count, zeros between them do not; of equal
-    values the lowest columns are kept; NaN is never kept.
+    values the lowest columns are kept; NaN and -inf are never kept.
 
     Raises
     ------
@@ -148,7 +148,7 @@ def matmul_topn(A, B, n, *, threshold=None, threads=None):
     """
     _check_inner(A, B)
     n = _args.count(n, "n", 0, np.iinfo(np.int64).max, "entries to keep of a row")
-    dtype = np.result_type(A.dtype, B.dtype)
+    dtype = _args.result_type(A.dtype, B.dtype)
     if dtype.kind == "c":
         raise TypeError(f"complex values have no order; A has type {A.dtype}, B has {B.dtype}")
     floor = -np.inf if threshold is None else float(threshold)
@@ -168,14 +168,16 @@ def matmul_topn(A, B, n, *, threshold=None, threads=None):
 def _largest_of_rows(C, n, floor):
     """matmul_topn of a product that is there: for types without a kernel."""
     C.sort_indices()
-    row = np.repeat(np.arange(C.shape[0]), np.diff(C.indptr))
-    rank = np.unique(C.data, return_inverse=True)[1]
+    above = C.data > floor      # NaN is not, and takes no place
+    row, indices, data = np.repeat(np.arange(C.shape[0]), np.diff(C.indptr))[above], C.indices[above], C.data[above]
+    rank = np.unique(data, return_inverse=True)[1]
     order = np.lexsort((-rank, row))
+    first = np.concatenate(([0], np.cumsum(np.bincount(row, minlength=C.shape[0]))))
     place = np.empty(order.size, np.int64)
-    place[order] = np.arange(order.size) - C.indptr[row[order]]
-    keep = (place < n) & (C.data > floor)
+    place[order] = np.arange(order.size) - first[row[order]]
+    keep = place < n
     indptr = np.concatenate(([0], np.cumsum(np.bincount(row[keep], minlength=C.shape[0])))).astype(C.indptr.dtype)
-    return indptr, C.indices[keep], C.data[keep]
+    return indptr, indices[keep], data[keep]
 
 
 def _pattern(M, fmt, name, threads):
@@ -210,7 +212,7 @@ def masked_matmul(A, B, mask, *, threads=None):
         raise TypeError(f"mask must be a scipy.sparse array or matrix, not {type(mask).__name__}")
     if mask.shape != shape:
         raise ValueError(f"mask has shape {mask.shape}; A @ B has {shape}")
-    dtype = np.result_type(A.dtype, B.dtype)
+    dtype = _args.result_type(A.dtype, B.dtype)
     R, S, column = _pair(A, B, threads)
     M = _pattern(mask, "csc" if column else "csr", "mask", threads)
     return _result(A, B, column, (M.indptr.copy(), M.indices.copy(), _masked(R, S, M, dtype, threads)))
@@ -336,7 +338,7 @@ class MatmulPlan:
                 raise ValueError(f"{name}_data has shape {data.shape}; {name} has {X.indices.shape[0]} entries")
         A_data, B_data = (data if order is None else data[order]
                           for data, order in ((A_data, self._A_order), (B_data, self._B_order)))
-        dtype = np.result_type(A_data, B_data)
+        dtype = _args.result_type(A_data, B_data)
         a, b = _args.native(A_data), _args.native(B_data)
         R, S = (self._R._replace(data=b), self._S._replace(data=a)) if self._column else (
             self._R._replace(data=a), self._S._replace(data=b))
@@ -380,7 +382,7 @@ def sddmm(P, X, Y, *, weights=False, threads=None):
         raise ValueError(f"X has {X.shape[1]} columns; Y has {Y.shape[1]}")
     fmt = "csc" if P.format == "csc" else "csr"
     R = _pattern(P, fmt, "P", threads)
-    dtype = np.result_type(X, Y, R.data) if weights else np.result_type(X, Y)
+    dtype = _args.result_type(X, Y, R.data) if weights else _args.result_type(X, Y)
     if not _args.has_kernel(dtype):
         row, col = np.repeat(np.arange(R.shape[0]), np.diff(R.indptr)), R.indices
         if R.transposed:
