@@ -87,7 +87,7 @@ class _Kernels:
 
     def toarray(self, order=None, out=None):
         if out is None and self._computed():
-            return ops.todense(self, order="F" if order == "F" else "C")
+            return ops.todense(self, order=order or ("F" if self.format == "csc" else "C"))
         _check(self)
         return super().toarray(order=order, out=out)
 

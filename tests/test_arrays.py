@@ -137,3 +137,12 @@ def test_accelerate_leaves_behind_what_lies_after_the_last_entry():
     A = sc.accelerate(plain)
     assert A.indices.size == A.data.size == 4 and np.shares_memory(A.data, plain.data)
     np.testing.assert_array_equal(A[:, [3, 0, 0]].toarray(), np.eye(4, dtype=int)[:, [3, 0, 0]])
+
+
+def test_the_order_of_dense_copies_is_scipys(rng):
+    A = sp.csr_array(np.eye(3, 4))
+    for own, other in ((sc.csr_array(A), A), (sc.csc_array(A), A.tocsc())):
+        for order in (None, "C", "F"):
+            assert own.toarray(order=order).flags.f_contiguous == other.toarray(order=order).flags.f_contiguous
+        with pytest.raises(ValueError, match="order"):
+            own.toarray(order="K")

@@ -347,3 +347,39 @@ def test_multiply_of_whole_numbers_by_one_element_keeps_the_type_of_the_element(
     got, want = sc.multiply(A, factor), A.multiply(factor)
     assert got.dtype == want.dtype
     np.testing.assert_array_equal(got.toarray(), want.toarray())
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.complex128, np.float16, np.int32])
+@pytest.mark.parametrize("fmt", ["csr", "csc"])
+def test_dense_results_go_where_they_are_told(rng, fmt, dtype):
+    A = random_sparse(rng, 30, 20, 0.3, dtype, fmt)
+    given = np.full((30, 40), 7, dtype)[:, ::2]
+    unaligned = np.zeros(1 + given.nbytes, np.uint8)[1:].view(dtype).reshape(30, 20)
+    for out in (given, np.full((20, 30), 7, dtype).T, unaligned):
+        assert sc.todense(A, out=out) is out
+        np.testing.assert_array_equal(out, sc.todense(A))
+    for axis, shape in ((0, 20), (1, 30), (None, ())):
+        for call in (sc.sum, sc.norm, sc.absmax):
+            want = call(A, axis)
+            out = np.zeros(shape, want.dtype)
+            assert call(A, axis, out=out) is out
+            np.testing.assert_array_equal(out, want)
+        want = sc.mean_var(A, axis)
+        out = [np.zeros(shape, w.dtype) for w in want]
+        for got, o, w in zip(sc.mean_var(A, axis, out=out), out, want, strict=True):
+            assert got is o
+            np.testing.assert_array_equal(o, w)
+    for call in (lambda out: sc.todense(A, out=out), lambda out: sc.sum(A, 0, out=out)):
+        with pytest.raises(ValueError, match=r"out has shape \(3,\); the result has"):
+            call(np.zeros(3))
+        with pytest.raises(TypeError, match="out must be a numpy.ndarray, not list"):
+            call([])
+    with pytest.raises(TypeError, match="out must be a pair"):
+        sc.mean_var(A, 0, out=np.zeros(3))
+
+
+def test_a_factor_that_whole_numbers_cannot_hold_is_refused_not_wrapped(rng):
+    A = random_sparse(rng, 8, 9, 0.5, np.int8)
+    with pytest.raises(OverflowError, match="300"):
+        sc.add(A, A, alpha=300)
+    assert sc.add(A, A, alpha=np.int64(300)).dtype == np.int64

@@ -348,3 +348,10 @@ def test_results_hold_all_that_the_constructor_of_their_class_sets(cls):
     assert (ours.toarray() == theirs.toarray()).all() and ours.has_canonical_format
     assert (ours.T.tocsr() + theirs.T.tocsr() != 2 * theirs.T).nnz == 0
     assert _args.wrap(cls, (0, 4), np.zeros(1, np.int32), np.zeros(0, np.int32), np.zeros(0)).shape == (0, 4)
+
+
+def test_from_dense_of_whole_numbers_in_the_other_byte_order():
+    W = np.array([[0, 3], [1, 0]], ">i4")
+    C = sc.from_dense(W)
+    assert C.dtype == np.int32
+    np.testing.assert_array_equal(C.toarray(), W)

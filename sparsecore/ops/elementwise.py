@@ -152,7 +152,7 @@ def _scaled(A, R, left, right, dtype, threads):
 
 def _times_dense(A, R, D, dtype, threads):
     R = st.narrow(_kernel_view(R, dtype), threads)
-    if not (D.flags.aligned and D.dtype.isnative) or any(s % D.itemsize for s in D.strides):
+    if not _args.in_place(D):
         D = _args.native(D)
     D = D.T if R.transposed else D
     out = np.empty(R.indices.shape[0], dtype)
@@ -211,8 +211,8 @@ def _binary_through_scipy(A, R, Q, factors, dtype, threads):
     if factors is None:
         C = X.multiply(Y)
     else:
-        C = X.astype(dtype) * np.asarray(factors[0]).astype(dtype) + Y.astype(dtype) * np.asarray(
-            factors[1]).astype(dtype)
+        # np.array, not astype: a factor that the type does not hold is an OverflowError, as in NumPy
+        C = X.astype(dtype) * np.array(factors[0], dtype) + Y.astype(dtype) * np.array(factors[1], dtype)
     return st.wrapped(A, st.copied(_args.rows(C.asformat("csc" if R.transposed else "csr")), threads))
 
 
@@ -247,6 +247,14 @@ def _real(dtype):
     return np.zeros(0, dtype).real.dtype if dtype.kind == "c" else dtype
 
 
+def _given(y, out, R):
+    """A dense result, in `out` if there is one."""
+    if out is None:
+        return y
+    _args.check_out(out, np.shape(y), y.dtype, R[1:4])[...] = y
+    return out
+
+
 def _floating(R):
     """The view with values that have a kernel: integers and others as float64."""
     if _args.has_kernel(R.data.dtype):
@@ -254,27 +262,33 @@ def _floating(R):
     return _kernel_view(R, np.dtype(np.complex128 if R.data.dtype.kind == "c" else np.float64))
 
 
-def sum(A, axis=None, *, threads=None):
+def sum(A, axis=None, *, out=None, threads=None):
     """The sum over rows (axis=0), columns (axis=1) or all entries (None) of a sparse matrix of shape (m, n).
 
-    Returns an array of length n or m, or a scalar, of the type that NumPy's sum has (sums of 16- and 32-bit floats
-    are formed in float64).  Raises ValueError and TypeError for a malformed matrix or another axis.
+    Returns an array of length n or m (`out`, where given), or a scalar, of the type that NumPy's sum has (sums of 16-
+    and 32-bit floats are formed in float64).  Raises ValueError and TypeError for a malformed matrix, another axis, an
+    `out` that does not fit.
     """
     axis = _axis(axis)
     R = st._view(A)
     if not _args.has_kernel(R.data.dtype):
-        return st.wrapped(None, st.canonical(R, threads)).sum(axis=axis)
+        return _given(st.wrapped(None, st.canonical(R, threads)).sum(axis=axis), out, R)
     y, _ = _reduce(R, "sum", axis, threads, duplicates=True)
-    return y.astype(R.data.dtype, copy=False)
+    return _given(y.astype(R.data.dtype, copy=False), out, R)
 
 
-def mean_var(A, axis=None, *, threads=None):
+def mean_var(A, axis=None, *, out=None, threads=None):
     """Mean and variance (of the population: divided by the count) over rows (axis=0), columns (axis=1) or all entries,
     stored or not.
 
     Computed in two passes in float64, so a large mean costs no accuracy.  Returns two arrays of length n or m, or two
     scalars: float64 for integers, the mean of the type of A's values and the variance of its real type for others.
+    `out` is a pair of arrays for them.  Raises ValueError and TypeError as `sum`.
     """
+    try:
+        out_mean, out_var = (None, None) if out is None else out
+    except (TypeError, ValueError):
+        raise TypeError("out must be a pair: an array for the mean and one for the variance") from None
     axis = _axis(axis)
     R = _floating(st._view(A))
     dtype = R.data.dtype
@@ -285,14 +299,16 @@ def mean_var(A, axis=None, *, threads=None):
         stored, _ = _reduce(R, "count", axis, threads)
         squares, _ = _reduce(R, "deviation", axis, threads, mean=np.atleast_1d(mean))
         var = (squares + (size - stored) * np.abs(mean) ** 2) / size
-    return mean.astype(dtype, copy=False), var.astype(_real(dtype), copy=False)
+    mean, var = mean.astype(dtype, copy=False), var.astype(_real(dtype), copy=False)
+    return _given(mean, out_mean, R), _given(var, out_var, R)
 
 
-def norm(A, axis=None, ord=2, *, threads=None):
+def norm(A, axis=None, ord=2, *, out=None, threads=None):
     """Vector norms of the columns (axis=0), the rows (axis=1) or of all entries (None; with ord=2 the Frobenius norm).
 
-    ord: 1, 2 (or 'fro' with axis None) or inf.  Returns an array of length n or m, or a scalar, of the real type of
-    A's values; float64 for integers.  Squares are summed in float64: float32 does not overflow.
+    ord: 1, 2 (or 'fro' with axis None) or inf.  Returns an array of length n or m (`out`, where given), or a scalar,
+    of the real type of A's values; float64 for integers.  Squares are summed in float64: float32 does not overflow.
+    Raises ValueError and TypeError as `sum`, ValueError for another ord.
     """
     axis = _axis(axis)
     if isinstance(ord, str) and ord == "fro" and axis is None:
@@ -303,19 +319,20 @@ def norm(A, axis=None, ord=2, *, threads=None):
     y, _ = _reduce(R, {1: "abs", 2: "square", np.inf: "absmax"}[ord], axis, threads)
     if ord == 2:
         y = np.sqrt(y)
-    return y.astype(_real(R.data.dtype), copy=False)
+    return _given(y.astype(_real(R.data.dtype), copy=False), out, R)
 
 
-def absmax(A, axis=None, *, threads=None):
+def absmax(A, axis=None, *, out=None, threads=None):
     """The largest |a_ij| of every column (axis=0), row (axis=1) or of all (None); 0 where nothing is stored, NaN where
-    a value is NaN.  An array of length n or m, or a scalar, of the real type of A's values."""
+    a value is NaN.  An array of length n or m (`out`, where given), or a scalar, of the real type of A's values.
+    Raises ValueError and TypeError as `sum`."""
     axis = _axis(axis)
     R = st._view(A)
     if _args.has_kernel(R.data.dtype):
         y, _ = _reduce(R, "absmax", axis, threads)
-        return y.astype(_real(R.data.dtype), copy=False)
+        return _given(y.astype(_real(R.data.dtype), copy=False), out, R)
     C = st.wrapped(A, st.copied(R, threads))
     if 0 in A.shape:
-        return np.zeros(A.shape[1 - axis], R.data.dtype) if axis is not None else R.data.dtype.type(0)
+        return _given(np.zeros(A.shape[1 - axis] if axis is not None else (), R.data.dtype)[()], out, R)
     top = abs(C).max(axis=axis)
-    return top.toarray().ravel() if _args.is_sparse(top) else top
+    return _given(top.toarray().ravel() if _args.is_sparse(top) else top, out, R)

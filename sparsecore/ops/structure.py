@@ -301,7 +301,7 @@ def from_dense(W, *, threads=None):
     if not _args.has_kernel(W.dtype):
         if W.dtype.kind not in "biufc":
             raise TypeError(f"W must hold numbers, not {W.dtype}")
-        return sp.csr_array(W)
+        return sp.csr_array(_args.native(W))
     if abs(W.strides[0]) < abs(W.strides[1]) and min(W.shape) > 1:
         # Column-major: read in its own order, then turn what is left.
         return wrapped(None, flipped(_dense_rows(W.T, threads)._replace(transposed=True), threads))
@@ -309,7 +309,7 @@ def from_dense(W, *, threads=None):
 
 
 def _dense_rows(W, threads):
-    if not (W.flags.aligned and W.dtype.isnative) or any(s % W.itemsize for s in W.strides):
+    if not _args.in_place(W):
         W = _args.native(W)
     m, n = W.shape
     t = _threads.resolve(threads, m * n)
@@ -327,18 +327,40 @@ def _dense_rows(W, threads):
     return _args.Rows((m, n), indptr, indices, data, False)
 
 
-def todense(A, *, order="C", threads=None):
-    """A as an ndarray of shape (m, n) in C or F order; duplicates add up in their stored order."""
+def todense(A, *, order="C", out=None, threads=None):
+    """A as an ndarray of shape (m, n).
+
+    Parameters
+    ----------
+    A : sparse matrix of any format and type; duplicates add up in their stored order
+    order : 'C' or 'F', of a new array
+    out : ndarray, optional
+        Where the result goes: of A's shape and type, with any strides, writeable, not overlapping A.
+
+    Raises
+    ------
+    ValueError, TypeError
+        A malformed matrix, another order, an `out` that does not fit.
+    """
     if order not in ("C", "F"):
         raise ValueError(f"order must be 'C' or 'F', not {order!r}")
     R = _view(A)
     shape = R.shape[::-1] if R.transposed else R.shape
+    if out is not None:
+        _args.check_out(out, shape, R.data.dtype, R[1:4])
     if not _args.has_kernel(R.data.dtype):
-        return wrapped(None, canonical(R, threads)).toarray(order=order)
-    D = np.zeros(shape, R.data.dtype, order=order)
-    _core.to_dense(R.shape, R.indptr, R.indices, R.data, D.T if R.transposed else D,
-                   _threads.resolve(threads, D.size))
-    return D
+        D = wrapped(None, canonical(R, threads)).toarray(order=order)
+    else:
+        usable = out is not None and _args.in_place(out)
+        D = out if usable else np.zeros(shape, R.data.dtype, order=order)
+        if usable:
+            D[...] = 0
+        _core.to_dense(R.shape, R.indptr, R.indices, R.data, D.T if R.transposed else D,
+                       _threads.resolve(threads, D.size))
+    if out is None or D is out:
+        return D
+    out[...] = D
+    return out
 
 
 def take_rows(A, rows, *, threads=None):
