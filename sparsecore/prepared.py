@@ -120,6 +120,7 @@ class _Layout:
             shape = R.shape
         final = shape[::-1] if by_columns else shape
         if layout == "csr":
+            R = structure.narrow(R, threads)
             return cls(final, layout, None, tuple(np.array(a) for a in R[1:4]), nnz, dtype)
         start, heads = cls._space(final, layout, block)
         _core.prepare_count(*R[:4], by_columns, layout, block, start, heads, threads)

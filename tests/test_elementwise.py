@@ -383,3 +383,35 @@ def test_a_factor_that_whole_numbers_cannot_hold_is_refused_not_wrapped(rng):
     with pytest.raises(OverflowError, match="300"):
         sc.add(A, A, alpha=300)
     assert sc.add(A, A, alpha=np.int64(300)).dtype == np.int64
+
+
+def test_duplicates_of_small_whole_numbers_are_summed_in_the_type_of_the_result():
+    def small():        # SciPy sums duplicates of its operands in place
+        return sp.csr_array((np.full(3, 100, np.int8), np.array([1, 1, 0]), np.array([0, 2, 3])), shape=(2, 3))
+
+    ones = np.ones((2, 3), np.int16)
+    for B in (sp.csr_array(ones), sp.csc_array(ones)):
+        np.testing.assert_array_equal(sc.add(small(), B).toarray(), [[1, 201, 1], [101, 1, 1]])
+        np.testing.assert_array_equal(sc.multiply(small(), B).toarray(), [[0, 200, 0], [100, 0, 0]])
+        for got in (sc.vstack([small(), B]).toarray()[:2], sc.hstack([small(), B]).toarray()[:, :3]):
+            np.testing.assert_array_equal(got, [[0, 200, 0], [100, 0, 0]])
+    np.testing.assert_array_equal(sc.multiply(small(), ones).toarray(), [[0, 200, 0], [100, 0, 0]])
+    np.testing.assert_array_equal(sc.diag_scale(small(), ones[:, 0]).toarray(), [[0, 200, 0], [100, 0, 0]])
+    assert sc.sum(small()) == 300 and sc.sum(small(), 1).tolist() == [200, 100]
+
+
+@pytest.mark.parametrize("half", [np.dtype(np.float16), BF16])
+def test_half_precision_meets_long_double_and_broadcasts(rng, half):
+    A = random_sparse(rng, 6, 4, 0.6, half)
+    D = sp.csr_array((A.data.astype(np.float64), A.indices, A.indptr), shape=A.shape).toarray()
+    long = np.full((6, 4), 2, np.longdouble)
+    right, mask = sp.csr_array(D.T.astype(np.longdouble)), sp.csr_array(np.ones((6, 6)))
+    for got, want in ((sc.multiply(A, long), 2 * D), (sc.diag_scale(A, long[:, 0]), 2 * D),
+                      (sc.add(A, sp.csr_array(long)), D + 2), (sc.masked_matmul(A, right, mask), D @ D.T)):
+        assert got.dtype == np.longdouble
+        np.testing.assert_allclose(got.toarray().astype(np.float64), want, rtol=1e-12)
+    np.testing.assert_allclose(sc.matmul(A, long[:4, :3]).astype(np.float64), D @ np.full((4, 3), 2.0), rtol=1e-12)
+    row = sc.take_rows(A, [0])
+    got = sc.multiply(A, row)
+    assert got.dtype == half
+    np.testing.assert_allclose(sc.todense(got).astype(np.float32), D * D[:1], rtol=2e-2, atol=1e-4)

@@ -337,3 +337,13 @@ def test_a_product_of_two_prepared_matrices_is_refused_by_name():
     P = sc.prepare(sp.csr_array(np.eye(3)))
     with pytest.raises(TypeError, match="they are Prepared and Prepared"):
         sc.matmul(P, P)
+
+
+@pytest.mark.parametrize("index", [("i8", "i8"), ("i8", "i4")])
+def test_what_is_kept_as_csr_comes_back_in_indices_of_its_size(rng, index):
+    A = sp.csr_array(rng.integers(0, 3, (6, 5)))
+    A.indptr, A.indices = A.indptr.astype(index[0]), A.indices.astype(index[1])
+    P = sc.prepare(A, transpose=True)
+    for C in (P.tocsr(), P.T.tocsr()):
+        assert C.indptr.dtype == C.indices.dtype == np.int32
+    np.testing.assert_array_equal(P.tocsr().toarray(), A.toarray())

@@ -447,3 +447,21 @@ def test_nan_takes_no_place_among_the_largest_of_a_very_wide_product():
         row = (np.array([1.0, np.nan, 2.0, -np.inf]), np.array([1, 3, 6, 7]), np.array([0, 4, 4]))
         C = sc.matmul_topn(E, sp.csr_array(row, shape=(2, cols)), 1)
         assert C.indices.tolist() == [6] and C.indptr.tolist() == [0, 1, 1]
+
+
+def test_a_masked_product_of_long_doubles_drops_no_zeros_on_its_way(rng):
+    A, B = (random_sparse(rng, m, n, 0.5).astype(np.longdouble) for m, n in ((9, 7), (7, 8)))
+    A.data[::3] = 0
+    A.data[1] = np.nan
+    mask = random_sparse(rng, 9, 8, 0.6)
+    got = sc.masked_matmul(A, B, mask)
+    assert (got.indices == mask.indices).all() and got.dtype == np.longdouble
+    want = (A @ B).toarray()[np.repeat(np.arange(9), np.diff(mask.indptr)), mask.indices]
+    np.testing.assert_array_equal(got.data, want)
+
+
+def test_operands_that_hold_no_numbers_are_refused_by_name(rng):
+    A = random_sparse(rng, 6, 4, 0.5)
+    for X in (["a"] * 4, [None] * 4, np.array(["2020-01-01"] * 4, "M8[D]")):
+        with pytest.raises(TypeError, match="a dense operand must hold numbers, not"):
+            sc.matmul(A, X)

@@ -71,7 +71,7 @@ def multiply(A, B, *, threads=None):
     if _args.is_sparse(B):
         if A.shape == B.shape:
             return _binary(A, B, None, threads)
-        return _through_scipy(A, B, threads)
+        return _through_scipy(A, B, _args.result_type(A.dtype, B.dtype), threads)
     D = np.asarray(B)
     if D.dtype.kind not in "biufc" and not _args.has_kernel(D.dtype):
         raise TypeError(f"B must hold numbers, not {D.dtype}")
@@ -85,9 +85,9 @@ def multiply(A, B, *, threads=None):
     if D.shape not in ((m, n), (1, n), (m, 1), (1, 1)):
         if (D.shape[0] not in (1, m) and m != 1) or (D.shape[1] not in (1, n) and n != 1):
             raise ValueError(f"B has shape {np.shape(B)}; A has {A.shape}")
-        return _through_scipy(A, D, threads)
+        return _through_scipy(A, D, dtype, threads)
     if not _args.has_kernel(dtype):
-        return _through_scipy(A, B if np.ndim(B) == 0 else D, threads)
+        return _through_scipy(A, B if np.ndim(B) == 0 else D, dtype, threads)
     if D.shape == (m, n) and min(m, n) != 1:
         return _times_dense(A, R, D.astype(dtype, copy=False), dtype, threads)
     D = D.astype(_compute(dtype), copy=False)
@@ -126,13 +126,10 @@ def diag_scale(A, left=None, right=None, *, threads=None):
         sides.append(v)
     dtype = _args.result_type(R.data.dtype, *(v.dtype for v in sides if v is not None))
     if not _args.has_kernel(dtype):
-        C = st.sum_duplicates(A, threads=threads)
-        rows, cols = C.tocoo().coords
-        data = C.data.astype(dtype)
-        for v, at in zip(sides, (rows, cols), strict=True):
+        C = st.wrapped(A, st.copied(_kernel_view(R, dtype), threads))
+        for v, at in zip(sides, C.tocoo().coords, strict=True):
             if v is not None:
-                data *= v[at]
-        C.data = data
+                C.data *= v[at]
         return C
     left, right = (None if v is None else v.astype(_compute(dtype), copy=False) for v in sides)
     return _scaled(A, R, left, right, dtype, threads)
@@ -163,16 +160,20 @@ def _times_dense(A, R, D, dtype, threads):
     return st.wrapped(A, R._replace(indptr=R.indptr.copy(), indices=R.indices.copy(), data=out))
 
 
-def _through_scipy(A, B, threads):
-    """A.multiply(B) by SciPy for shapes and types without a kernel, of checked operands."""
+def _through_scipy(A, B, dtype, threads):
+    """A.multiply(B) by SciPy for shapes and types without a kernel, of checked operands, duplicates summed in dtype."""
+    compute = _compute(dtype) if _args.has_kernel(dtype) else dtype       # SciPy has no half precision
     operands = []
     for X in (A, B):
         if _args.is_sparse(X):
-            X = st.wrapped(X, st.copied(st._view(X), threads))
+            X = st.wrapped(X, st.copied(_kernel_view(st._view(X), compute), threads))
+        elif compute != dtype:
+            X = np.asarray(X, compute)
         operands.append(X)
     C = operands[0].multiply(operands[1])
     C = C if _args.is_sparse(C) else sp.csr_array(C)
-    return st.wrapped(A, st.copied(_args.rows(C.asformat("csc" if A.format == "csc" else "csr")), threads))
+    R = st.copied(_args.rows(C.asformat("csc" if A.format == "csc" else "csr")), threads)
+    return st.wrapped(A, R if compute == dtype else _kernel_view(R, dtype))
 
 
 def _binary(A, B, factors, threads):
@@ -206,13 +207,13 @@ def _binary(A, B, factors, threads):
 
 
 def _binary_through_scipy(A, R, Q, factors, dtype, threads):
-    """The same by SciPy for types without kernels, on checked canonical copies."""
-    X, Y = (st.wrapped(A, st.copied(V, threads)) for V in (R, Q))
+    """The same by SciPy for types without kernels, on checked canonical copies, duplicates summed in dtype."""
+    X, Y = (st.wrapped(A, st.copied(_kernel_view(V, dtype), threads)) for V in (R, Q))
     if factors is None:
         C = X.multiply(Y)
     else:
         # np.array, not astype: a factor that the type does not hold is an OverflowError, as in NumPy
-        C = X.astype(dtype) * np.array(factors[0], dtype) + Y.astype(dtype) * np.array(factors[1], dtype)
+        C = X * np.array(factors[0], dtype) + Y * np.array(factors[1], dtype)
     return st.wrapped(A, st.copied(_args.rows(C.asformat("csc" if R.transposed else "csr")), threads))
 
 
@@ -272,7 +273,8 @@ def sum(A, axis=None, *, out=None, threads=None):
     axis = _axis(axis)
     R = st._view(A)
     if not _args.has_kernel(R.data.dtype):
-        return _given(st.wrapped(None, st.canonical(R, threads)).sum(axis=axis), out, R)
+        wide = _kernel_view(R, np.zeros(0, R.data.dtype).sum().dtype)       # duplicates too are summed in that type
+        return _given(st.wrapped(None, st.canonical(wide, threads)).sum(axis=axis), out, R)
     y, _ = _reduce(R, "sum", axis, threads, duplicates=True)
     return _given(y.astype(R.data.dtype, copy=False), out, R)
 

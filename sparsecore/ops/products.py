@@ -5,7 +5,7 @@ import numpy as np
 from .. import _args, _core, _threads
 from . import large
 from .spgemm import sparse_sparse
-from .structure import validate
+from .structure import checked, wrapped
 
 __all__ = ["matmul"]
 
@@ -81,10 +81,12 @@ def _sparse_dense(A, X, out, threads, swapped=False):
     if X.shape[0] != n:
         raise ValueError(f"{'x has length' if X.ndim == 1 else 'X has'} {X.shape[0]}{'' if X.ndim == 1 else ' rows'}; "
                          f"A has {n} columns")
+    if X.dtype.kind not in "biufc" and not _args.has_kernel(X.dtype):
+        raise TypeError(f"a dense operand must hold numbers, not {X.dtype}")
     dtype = _args.result_type(R.data.dtype, X.dtype)
     if not _args.has_kernel(dtype):
-        validate(A)         # integers and exotic types: through SciPy, same results; it trusts its indices
-        result = A @ X
+        # Integers and exotic types: through SciPy, which trusts its indices.
+        result = wrapped(A, checked(R._replace(data=_args.real_or_complex(R.data, dtype)), threads)) @ X
         if out is None:
             return result
         _args.check_out(out, result.shape, result.dtype, (R.data, X))[...] = result

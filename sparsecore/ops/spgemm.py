@@ -221,16 +221,15 @@ def masked_matmul(A, B, mask, *, threads=None):
 def _masked(R, S, M, dtype, threads):
     """The values of R @ S at the entries of the pattern M."""
     if not _args.has_kernel(dtype):      # integers: exactly, through SciPy
-        left, right = (sp.csr_array((X.data, X.indices, X.indptr), shape=X.shape)
+        left, right = (sp.csr_array((X.data.astype(dtype), X.indices, X.indptr), shape=X.shape)
                        for X in (checked(R, threads), checked(S, threads)))
-        pattern = sp.csr_array((np.arange(1, M.indices.size + 1), M.indices, M.indptr), shape=M.shape)
         C = left @ right
-        place = (C.astype(bool).astype(np.int64) * pattern).tocsr()
-        C = C.multiply(pattern.astype(bool)).tocsr()
         C.sort_indices()
-        place.sort_indices()
+        # Numbers from 1 in the place of values: what meets ones is where both have an entry.
+        numbered, ones = ([sp.csr_array((make(X.indices.size), X.indices, X.indptr), shape=M.shape) for X in (C, M)]
+                          for make in (lambda n: np.arange(1, n + 1), lambda n: np.ones(n, np.int64)))
         out = np.zeros(M.indices.size, dtype)
-        out[place.data - 1] = C.data
+        out[numbered[1].multiply(ones[0]).tocsr().data - 1] = C.data[numbered[0].multiply(ones[1]).tocsr().data - 1]
         return out
     if S.shape[1] > np.iinfo(np.int32).max:     # columns by number, as in _product
         names, numbers = np.unique(np.concatenate((checked(S, threads).indices, M.indices)), return_inverse=True)

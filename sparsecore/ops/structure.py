@@ -494,8 +494,10 @@ def _stack(blocks, axis, threads):
         if size != other[0]:
             raise ValueError(f"{name}: block {i} has {size} {('columns', 'rows')[axis]}; block 0 has {other[0]}")
     csc = all(R.transposed for R in views)
-    views = [R if R.transposed == csc else flipped(R, threads) for R in views]
     dtype = _args.result_type(*(R.data.dtype for R in views))
+    # Duplicates are summed in the type of the result.
+    views = [R if R.transposed == csc else flipped(R._replace(data=_args.real_or_complex(R.data, dtype)), threads)
+             for R in views]
     if sum(A.shape[axis] for A in blocks) > np.iinfo(np.int64).max - 1:
         raise OverflowError(f"{name}: the result has {sum(A.shape[axis] for A in blocks)} "
                             f"{('rows', 'columns')[axis]}, beyond int64")
