@@ -75,6 +75,8 @@ def truncated_svd(A, k=None, *, tol=1e-3, solver="auto", which="LM", center=None
     ------
     ValueError, TypeError
         Shapes that do not fit, k out of range, NaN or infinity in A.
+    OverflowError
+        Singular values that the type of A does not hold.
 
     Examples
     --------
@@ -141,7 +143,7 @@ class _Problem:
         right = operators.side(right, A.shape[1], "right", dtype, threads)
         centre = operators.means(op, center) if center else None
         scaled = left is not None or right is not None
-        self.means = centre[1].conj() if center == "columns" and not scaled else None
+        self.means = centre[1].conj().astype(dtype) if center == "columns" and not scaled else None
         self.op = operators.Scaled(op, left, right, centre) if scaled or center else op
         self.largest, self.exponent = self._range()
         if self.exponent:
@@ -173,8 +175,9 @@ class _Problem:
             if not np.isfinite(top):
                 raise ValueError("A has NaN or infinite values")
             largest = max(largest, top)
-        exponent = int(np.frexp(largest)[1])
-        return largest, exponent if abs(exponent) > (24 if np.finfo(self.op.dtype).bits == 32 else 200) else 0
+        exponent, single = int(np.frexp(largest)[1]), np.finfo(self.op.dtype).bits == 32
+        most = 120 if single else 1000      # of subnormal values the inverse would be too large for the type
+        return largest, max(-most, min(most, exponent)) if abs(exponent) > (24 if single else 200) else 0
 
     # ---- the choice of a solver ------------------------------------------------------------------------------------
 
@@ -251,7 +254,10 @@ class _Problem:
         if solver == "gram":
             U, s, V, missed = self._gram(k)
             r = result.recompute(op, U, s, V)
-            if self.solver == "gram" or r.max() <= 2 * want.limit(np.append(s, missed), np.finfo(op.dtype).eps):
+            eps = np.finfo(op.dtype).eps
+            if self.solver == "gram" or r.max() <= 2 * want.limit(np.append(s, missed), eps):
+                if missed:      # an eigenvalue, good to the rounding of the first one
+                    missed = float(np.sqrt(missed**2 + 16 * eps * float(s[0]) ** 2))
                 return self._result(U, s, V, k, tol, missed, solver, residuals=r)
             solver = "lanczos"
         if solver in ("lanczos", "fewpass"):
@@ -297,7 +303,7 @@ class _Problem:
         V, spare = found.V, found.spare
         if V.dtype != op.dtype:
             wide, spare = panels.carve(spare, V.shape[0] * V.shape[2] // op.width, V.shape[1], op.dtype)
-            V = panels.widen(V, wide, self.threads)
+            V = panels.widen(V, op.dtype, self.threads, wide)
         if not tall:
             V = op.tmul(V)
         return *result.square(op, V, want.k, float(found.s[0]) * size, rng, spare), found.missed * size
@@ -360,6 +366,8 @@ class _Problem:
         op, real = self.op, np.finfo(self.op.dtype).dtype
         residuals = result.recompute(op, U, s, V) if residuals is None else residuals
         size = 2.0**self.exponent
+        if not float(s[0]) * size <= float(np.finfo(real).max):
+            raise OverflowError(f"the singular values of A are larger than {real} holds; scale A down")
         turn = result.turns(panels.top(V, self.threads))
         # One side after the other: panels of one and the array of the other are never all there at once.
         right = large.empty((k, op.shape[1]), op.dtype)

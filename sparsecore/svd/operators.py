@@ -67,10 +67,18 @@ class Operator:
         """factor A in float32, A in float64; None where there is none."""
         return None
 
-    def _narrowed(self, **fields):
-        narrow = copy.copy(self)
-        narrow.__dict__.update(fields, dtype=np.dtype(np.float32), width=width(np.float32))
-        return narrow
+    def wide(self):
+        """A as it is, multiplied in double precision; None where there is no such product."""
+        return self
+
+    def longest(self):
+        """Terms that a sum of A^H Y adds up one after the other, at most."""
+        return min(self.shape[0], 4096)
+
+    def _computing(self, dtype, **fields):
+        other = copy.copy(self)
+        other.__dict__.update(fields, dtype=np.dtype(dtype), width=width(dtype))
+        return other
 
     def mul(self, X, out=None):
         self.passes += 1
@@ -110,11 +118,16 @@ def cut(a):
         yield a[i : i + (1 << 18)]
 
 
+def double(dtype):
+    """The type of double precision that goes with a type."""
+    return np.dtype(np.complex128 if np.dtype(dtype).kind == "c" else np.float64)
+
+
 def sum_of_squares(chunks, squeeze=1.0):
     """Sum of |squeeze a|^2 in double."""
     total = 0.0
     for a in chunks:
-        part = a.astype(np.complex128 if a.dtype.kind == "c" else np.float64, copy=False)
+        part = a.astype(double(a.dtype), copy=False)
         part = part if squeeze == 1.0 else part * squeeze
         total += float(np.vdot(part, part).real)
     return total
@@ -149,7 +162,21 @@ class Sparse(Operator):
         if other is not None:
             other = other._replace(data=_single(other.data, factor))
         forward, back = (other, here) if self.back is self.here else (here, other)
-        return self._narrowed(here=here, forward=forward, back=back)
+        return self._computing(np.float32, here=here, forward=forward, back=back)
+
+    def wide(self):
+        dtype = double(self.dtype)
+        if dtype == self.dtype:
+            return self
+        M = self.back or self.forward
+        M = M._replace(data=M.data.astype(dtype))
+        back, forward = (M, None) if self.back else (None, M)
+        return self._computing(dtype, here=M, forward=forward, back=back)
+
+    def longest(self):
+        if self.back is not None:
+            return int(np.diff(self.back.indptr).max(initial=0))
+        return int(np.bincount(self.forward.indices, minlength=1).max())
 
     def _product(self, M, X, rows, flip, out):
         Y = empty(X.shape[0], rows, self.dtype) if out is None else out
@@ -195,9 +222,13 @@ class Dense(Operator):
             self.P = self._panels(1)
 
     def single(self, factor):
-        narrow = self._narrowed()
+        narrow = self._computing(np.float32)
         narrow.P = narrow._panels(factor)
         return narrow
+
+    def wide(self):
+        # BLAS gets chunks of rows, which NumPy converts.
+        return self if double(self.dtype) == self.dtype else self._computing(double(self.dtype), P=None)
 
     def _panels(self, factor):
         m, n = self.shape
@@ -269,6 +300,9 @@ class Blocks(Operator):
     def __init__(self, source, dtype, threads):
         super().__init__(source.shape, dtype, threads)
         self.source = source
+
+    def wide(self):
+        return self._computing(double(self.dtype))
 
     def blocks(self):
         """(first row, block as an operator) in order."""
@@ -346,6 +380,9 @@ class Linear(Operator):
         super().__init__(A.shape, dtype, threads)
         self.A = A
 
+    def wide(self):
+        return self if double(self.dtype) == self.dtype else None       # what it computes in is its own affair
+
     def _apply(self, f, X):
         Y = np.asarray(f(unpack(X)))
         return pack(Y.astype(self.dtype, copy=False))
@@ -367,6 +404,7 @@ class Scaled(Operator):
         super().__init__((m, n), op.dtype, op.threads)
         self.dear, self.dense, self.entries = op.dear, op.dense, op.entries
         self.squeeze = None
+        self.exact = centre
         self.centre = None if centre is None else tuple(c.astype(op.dtype) for c in centre)
 
     def settle(self):
@@ -387,7 +425,20 @@ class Scaled(Operator):
             a, b = self.centre
             a, b = (a * factor, b) if np.all(b == 1) else (a, b * factor)
             centre = a.astype(np.float32), b.astype(np.float32)
-        return self._narrowed(op=op, left=sides[0], right=sides[1], centre=centre, squeeze=None)
+        return self._computing(np.float32, op=op, left=sides[0], right=sides[1], centre=centre, squeeze=None)
+
+    def wide(self):
+        dtype, op = double(self.dtype), self.op.wide()
+        if dtype == self.dtype:
+            return self
+        sides = [None if D is None else D.wide() if isinstance(D, Operator) else D.astype(dtype)
+                 for D in (self.left, self.right)]
+        if op is None or any(D is not None and d is None for D, d in zip((self.left, self.right), sides)):
+            return None
+        return self._computing(dtype, op=op, left=sides[0], right=sides[1], centre=self.exact)
+
+    def longest(self):
+        return max(self.op.longest(), self.left.longest() if isinstance(self.left, Operator) else 0)
 
     @staticmethod
     def _side(D, X, back):
@@ -448,13 +499,14 @@ def admit(A, name="A"):
 
 
 def means(op, axis):
-    """(a, b) with a b^H the means to subtract: of every row ('rows') or of every column ('columns')."""
-    m, n = op.shape
-    if axis == "columns":
-        total = op.tmul(pack(np.ones((m, 1), op.dtype)))[0, :, 0]
-        return np.ones(m, op.dtype), total / m
-    total = op.mul(pack(np.ones((n, 1), op.dtype)))[0, :, 0]
-    return total / n, np.ones(n, op.dtype)
+    """(a, b) with a b^H the means to subtract, of every row ('rows') or of every column ('columns'); in double, as
+    sums of a long side in single precision are off by more than what they leave may be."""
+    (m, n), work = op.shape, op.wide() or op
+    ones = np.ones(n if axis == "rows" else m, double(op.dtype))
+    total = (work.mul if axis == "rows" else work.tmul)(pack(ones[:, None].astype(work.dtype)))[0, :, 0]
+    op.passes, op.matvecs = work.passes, work.matvecs
+    total = total.astype(ones.dtype) / ones.shape[0]
+    return (total, np.ones(n, ones.dtype)) if axis == "rows" else (np.ones(m, ones.dtype), total)
 
 
 def side(D, length, name, dtype, threads):

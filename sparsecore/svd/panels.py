@@ -58,8 +58,13 @@ def unpack(P, columns=None):
     return np.ascontiguousarray(P.transpose(1, 0, 2).reshape(P.shape[1], -1)[:, :columns])
 
 
-def widen(P, out, threads):
-    """Panels of f32 into panels of f64, which are half as wide."""
+def widen(P, dtype, threads, out=None):
+    """Panels in double precision, `dtype`; of f64 half as wide as of f32.  P itself where it is such."""
+    if P.dtype == dtype:
+        return P
+    if P.dtype.kind == "c":
+        return P.astype(dtype)
+    out = empty(P.shape[0] * P.shape[2] // width(dtype), P.shape[1], dtype) if out is None else out
     _core.panels_widen(P, out, _team(threads, P.size))
     return out
 
