@@ -97,7 +97,10 @@ def get_num_threads():
 
 
 def set_num_threads(n):
-    """Sets the number of threads of this context (thread or task); None returns to the automatic choice."""
+    """Sets the number of threads of this context (thread or task); None returns to the automatic choice.
+
+    ValueError below 1, TypeError for what is no integer.
+    """
     _request.set(check(n))
 
 

@@ -48,6 +48,7 @@ def prepare(A, *, columns=None, transpose=False, threads=None):
 
     Notes
     -----
+    Preparing reads all entries a few times and copies them once; a product with n columns is nnz(A) n multiplications.
     Layouts: 'csr', 'csr16' (16-bit columns); for one column 'sliced' (the same by eight rows of about one length),
     'listed' (rows by fours, columns listed by the rows they meet) and 'bitmask' (one bit for every element); for more
     'blocked' (tiles of rows in the order of their counts, 8-bit columns) and 'patterned' (tiles of rows by fours,

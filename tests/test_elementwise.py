@@ -415,3 +415,8 @@ def test_half_precision_meets_long_double_and_broadcasts(rng, half):
     got = sc.multiply(A, row)
     assert got.dtype == half
     np.testing.assert_allclose(sc.todense(got).astype(np.float32), D * D[:1], rtol=2e-2, atol=1e-4)
+
+
+def test_complex_infinity_of_a_type_without_a_kernel_stays_what_it_is():
+    A = sp.csr_array(np.array([[np.inf + 0j, 1]], np.clongdouble))
+    assert sc.add(A, A).toarray()[0, 0] == np.inf + 0j

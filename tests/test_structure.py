@@ -355,3 +355,13 @@ def test_from_dense_of_whole_numbers_in_the_other_byte_order():
     C = sc.from_dense(W)
     assert C.dtype == np.int32
     np.testing.assert_array_equal(C.toarray(), W)
+
+
+def test_validate_names_the_column_of_a_wrong_index_of_a_csc():
+    A = sp.csc_array(np.ones((6, 4)))
+    A.indices[8] = 99
+    with pytest.raises(ValueError, match=r"index 99 at entry 8 \(column 1\) lies outside the 6 rows"):
+        sc.validate(A)
+    A.indptr[2] = 99
+    with pytest.raises(ValueError, match="first wrong at column 1 of 4"):
+        sc.validate(A)

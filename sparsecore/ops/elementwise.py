@@ -37,6 +37,12 @@ def add(A, B, *, alpha=1, beta=1, threads=None):
     ------
     ValueError, TypeError
         Shapes that differ, malformed matrices, alpha or beta no scalar.
+    OverflowError
+        alpha or beta beyond a type of integers.
+
+    Notes
+    -----
+    Rows are merged: nnz(A) + nnz(B) steps.
     """
     for value, name in ((alpha, "alpha"), (beta, "beta")):
         if np.ndim(value) or not isinstance(value, (int, float, complex, np.number, np.bool_)):
@@ -63,6 +69,10 @@ def multiply(A, B, *, threads=None):
     ------
     ValueError, TypeError
         Shapes that do not fit, malformed matrices.
+
+    Notes
+    -----
+    The type is NumPy's promotion.  Work: nnz(A) + nnz(B) for a sparse B, nnz(A) for a dense one.
     """
     if not _args.is_sparse(A):
         if not _args.is_sparse(B):
@@ -113,6 +123,10 @@ def diag_scale(A, left=None, right=None, *, threads=None):
     ------
     ValueError, TypeError
         A side whose length does not fit, a malformed matrix.
+
+    Notes
+    -----
+    The type is NumPy's promotion.  Work: nnz(A).
     """
     R = st._view(A)
     sides = []
@@ -212,8 +226,10 @@ def _binary_through_scipy(A, R, Q, factors, dtype, threads):
     if factors is None:
         C = X.multiply(Y)
     else:
-        # np.array, not astype: a factor that the type does not hold is an OverflowError, as in NumPy
-        C = X * np.array(factors[0], dtype) + Y * np.array(factors[1], dtype)
+        # np.array, not astype: a factor that the type does not hold is an OverflowError, as in NumPy.  Complex infinity
+        # times one is not itself.
+        X, Y = (M if f == 1 else M * np.array(f, dtype) for M, f in ((X, factors[0]), (Y, factors[1])))
+        C = X + Y
     return st.wrapped(A, st.copied(_args.rows(C.asformat("csc" if R.transposed else "csr")), threads))
 
 
@@ -268,7 +284,7 @@ def sum(A, axis=None, *, out=None, threads=None):
 
     Returns an array of length n or m (`out`, where given), or a scalar, of the type that NumPy's sum has (sums of 16-
     and 32-bit floats are formed in float64).  Raises ValueError and TypeError for a malformed matrix, another axis, an
-    `out` that does not fit.
+    `out` that does not fit.  Work, as of all reductions: nnz(A) + m + n.
     """
     axis = _axis(axis)
     R = st._view(A)

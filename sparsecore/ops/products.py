@@ -30,7 +30,14 @@ def matmul(A, B, *, out=None, threads=None):
     Raises
     ------
     ValueError, TypeError
-        Shapes that do not fit, malformed sparse matrices, an `out` that does not fit.
+        Shapes that do not fit, malformed sparse matrices, operands that hold no numbers, an `out` that does not fit.
+
+    Notes
+    -----
+    Values promote as NumPy's.  float16 and bfloat16 are stored values: sums are formed in float32 and rounded once.
+    Types without a kernel (integers, long double) go through SciPy.  Work: nnz(A) n for n dense columns; for two sparse
+    matrices one multiplication for every pair of entries that meet, row by row, and the sorting of rows (Gustavson,
+    ACM Trans. Math. Softw. 4, 1978).
 
     Examples
     --------

@@ -104,8 +104,8 @@ def gram(A, *, axis=0, threads=None):
 
     Raises
     ------
-    ValueError
-        A wrong axis, a malformed matrix.
+    ValueError, TypeError
+        A wrong axis, a malformed matrix, A not sparse.
 
     Notes
     -----
@@ -145,6 +145,11 @@ def matmul_topn(A, B, n, *, threshold=None, threads=None):
     ------
     ValueError, TypeError
         Shapes that do not fit, complex values, a malformed matrix.
+
+    Notes
+    -----
+    All products are formed, as in `matmul`, but no more than a few rows of them are held by a thread.  The threshold is
+    compared in the type of the sums.
     """
     _check_inner(A, B)
     n = _args.count(n, "n", 0, np.iinfo(np.int64).max, "entries to keep of a row")
@@ -205,6 +210,11 @@ def masked_matmul(A, B, mask, *, threads=None):
     ------
     ValueError, TypeError
         Shapes that do not fit, a malformed matrix.
+
+    Notes
+    -----
+    All products of a row are looked at, those outside the mask are dropped: the work of `matmul` without sorting, and
+    memory of one row of B's width for each thread.
     """
     _check_inner(A, B)
     shape = (A.shape[0], B.shape[1])
@@ -271,8 +281,14 @@ class MatmulPlan:
 
     Raises
     ------
-    ValueError
-        Shapes that do not fit, a malformed matrix.
+    ValueError, TypeError
+        Shapes that do not fit, a malformed matrix, an operand that is not sparse; of a call: values that are not one
+        for each entry, or a pattern that changed.
+
+    Notes
+    -----
+    Making a plan costs a product and, up to 8 products an entry of the result, 2 bytes for each; a call costs the
+    multiplications alone.
 
     Examples
     --------
@@ -369,6 +385,10 @@ def sddmm(P, X, Y, *, weights=False, threads=None):
     ------
     ValueError, TypeError
         Shapes that do not fit, a malformed matrix.
+
+    Notes
+    -----
+    Work: nnz(P) n.  P's values do not count for the type unless weights.  Half precision is summed in float32.
     """
     if not _args.is_sparse(P):
         raise TypeError(f"P must be a scipy.sparse array or matrix, not {type(P).__name__}")

@@ -5,6 +5,8 @@ and shares no memory with it.  Values are moved as bits, so every NumPy type is 
 without kernels are to be summed, SciPy does it.
 """
 
+import re
+
 import numpy as np
 import scipy.sparse as sp
 
@@ -149,10 +151,17 @@ def _view(A, name="A"):
 def validate(A, *, threads=None):
     """Full structural check of a CSR or CSC matrix.
 
-    Raises ValueError naming the first offending row and entry: indptr that falls or leaves 0..nnz, an index outside
-    the matrix.  O(nnz), one read of indptr and indices.
+    Raises ValueError naming the first offending row (column of a CSC) and entry: indptr that falls or leaves 0..nnz, an
+    index outside the matrix; TypeError where A is not sparse.  O(nnz), one read of indptr and indices.
     """
-    checked(_args.rows(A), threads)
+    R = _args.rows(A)
+    try:
+        checked(R, threads)
+    except ValueError as error:
+        if not R.transposed:
+            raise
+        other = {"row": "column", "column": "row"}      # the check read A.T by rows
+        raise ValueError(re.sub("row|column", lambda word: other[word[0]], str(error))) from None
 
 
 def transpose(A, *, threads=None):
@@ -172,25 +181,40 @@ def transpose(A, *, threads=None):
     ------
     ValueError, TypeError
         A is malformed, or no sparse matrix.
+
+    Notes
+    -----
+    Entries are counted and placed: nnz + m + n steps (Gustavson, ACM Trans. Math. Softw. 4, 1978).
     """
     T = flipped(_view(A), threads)
     return wrapped(A, T._replace(transposed=not T.transposed))
 
 
 def tocsr(A, *, threads=None):
-    """A as a canonical CSR in fresh arrays; A in any sparse format.  Raises ValueError where A is malformed."""
+    """A of shape (m, n) as a canonical CSR in fresh arrays, of A's type; A in any sparse format.
+
+    Raises ValueError where A is malformed and TypeError where it is not sparse.  Work: nnz + m + n, and the sorting of
+    rows that are not sorted.
+    """
     R = _view(A)
     return wrapped(A, flipped(R, threads) if R.transposed else copied(R, threads))
 
 
 def tocsc(A, *, threads=None):
-    """A as a canonical CSC in fresh arrays; A in any sparse format.  Raises ValueError where A is malformed."""
+    """A of shape (m, n) as a canonical CSC in fresh arrays, of A's type; A in any sparse format.
+
+    Raises ValueError where A is malformed and TypeError where it is not sparse.  Work: nnz + m + n, and the sorting of
+    rows that are not sorted.
+    """
     R = _view(A)
     return wrapped(A, copied(R, threads) if R.transposed else flipped(R, threads))
 
 
 def sum_duplicates(A, *, threads=None):
-    """A new matrix in the format of A, its rows sorted and its duplicates summed in their stored order."""
+    """A new matrix in the format of A, its rows sorted and its duplicates summed in their stored order.
+
+    Raises ValueError where A is malformed and TypeError where it is not sparse.
+    """
     return wrapped(A, copied(_view(A), threads))
 
 
@@ -214,7 +238,11 @@ def from_coo(entries, shape=None, *, threads=None):
     ValueError
         Lengths that differ, a coordinate outside the shape.
     TypeError
-        Coordinates that are no integers.
+        Coordinates that are no integers, data that are no numbers.
+
+    Notes
+    -----
+    Entries go to buckets of rows and within them to their places: nnz + m steps and the sorting of rows.
     """
     try:
         data, (row, col) = entries
@@ -294,7 +322,11 @@ def checked_shape(shape):
 
 
 def from_dense(W, *, threads=None):
-    """CSR of the entries of W that are not zero (NaN is one of them); W of shape (m, n), any strides, any type."""
+    """CSR of the entries of W that are not zero (NaN is one of them); W of shape (m, n), any strides, any type.
+
+    Returns a csr_array of W's type, canonical.  Raises ValueError where W has not 2 dimensions and TypeError where it
+    holds no numbers.  Work: m n.
+    """
     W = np.asarray(W)
     if W.ndim != 2:
         raise ValueError(f"W must have 2 dimensions; it has {W.ndim}")
@@ -366,7 +398,9 @@ def todense(A, *, order="C", out=None, threads=None):
 def take_rows(A, rows, *, threads=None):
     """A[rows] for a list of row numbers in any order, repeated or not, or a mask of len(rows) == A.shape[0] booleans.
 
-    Negative numbers count from the end.  Raises ValueError for a number outside A and TypeError for other types.
+    Negative numbers count from the end.  Returns the format, family and type of A, canonical.  Raises ValueError for a
+    number outside A or a malformed matrix, TypeError for other types.  Work: the entries taken; across the storage
+    (rows of a CSC) all entries of A and the sorting of the numbers.
     """
     return _take(A, rows, 0, threads)
 
@@ -473,13 +507,15 @@ def _settled(R, threads):
 def vstack(blocks, *, threads=None):
     """Matrices one below the other: shapes (m_i, n) give (sum m_i, n).  CSC where all are CSC, else CSR.
 
-    Values promote as NumPy does.  Raises ValueError where the columns differ or the list is empty.
+    Values promote as NumPy does.  An array where one of them is, else a matrix; canonical.  Raises ValueError where the
+    columns differ, the list is empty or a block is malformed, TypeError where one is not sparse.  Work: all entries.
     """
     return _stack(blocks, 0, threads)
 
 
 def hstack(blocks, *, threads=None):
-    """Matrices side by side: shapes (m, n_i) give (m, sum n_i).  CSC where all are CSC, else CSR."""
+    """Matrices side by side: shapes (m, n_i) give (m, sum n_i).  As `vstack`, for columns; CSC where all are CSC, else
+    CSR."""
     return _stack(blocks, 1, threads)
 
 
