@@ -553,3 +553,31 @@ def test_the_next_value_of_a_gram_matrix_is_bounded_with_its_rounding(rng):
         A = A.astype(np.float32)
         result = sc.truncated_svd(A, 9, solver="gram")
         assert np.linalg.svd(A.astype("f8"), compute_uv=False)[9] <= result.missed
+
+
+@pytest.mark.parametrize("tol", [1e-3, 1e-4])
+@pytest.mark.parametrize("seed", range(2))
+def test_single_stage_of_few_passes_is_held_to_its_residuals(seed, tol):
+    """The rounding of single precision beside a large first value: residuals were above the limit, PVE up to 13 tol."""
+    A = planted(np.random.default_rng(seed), 200, 180, np.r_[1e3, 1 - 1e-3 * np.arange(2, 181)])
+    result = sc.truncated_svd(A, 8, tol=tol, solver="fewpass", seed=seed)
+    assert result.converged.all()
+    check(A, 8, result, tol)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("seed", range(3))
+def test_flat_spectrum_narrower_than_tol_keeps_its_promise(seed, dtype):
+    """300 values within 3 %: `converged` with a PVE of 2 tol, as some value was near but not the one meant."""
+    A = planted(np.random.default_rng(seed), 400, 300, 1 - 1e-4 * np.arange(1, 301), dtype)
+    for k in (10, 20, 40):
+        result = sc.truncated_svd(A, k, tol=1e-2, solver="lanczos", seed=seed)
+        assert result.converged.all()
+        check(A, k, result, 1e-2)
+
+
+def test_residuals_that_single_precision_makes_seem_smaller_still_converge():
+    """A path of 400 vertices ended at 1.04 tol, not converged: Ritz values in single precision had said 1.00."""
+    A = sp.diags_array([np.ones(399)] * 2, offsets=[-1, 1]).tocsr()
+    for seed in range(3):
+        assert sc.truncated_svd(A, 12, tol=1e-4, solver="lanczos", seed=seed).converged.all()

@@ -263,7 +263,7 @@ class _Problem:
         if solver in ("lanczos", "fewpass"):
             found = self._iterate(solver, want, v0)
             if found is not None:
-                return self._result(*found[:3], k, tol, found[3], solver)
+                return self._result(*found[:3], k, tol, found[3], solver, residuals=found[4])
         U, s, V, missed, _ = direct.by_lapack(op, k, which)
         return self._result(U, s, V, k, tol, missed, "lapack")
 
@@ -281,32 +281,39 @@ class _Problem:
         return self.largest * 2.0**-self.exponent
 
     def _iterate(self, solver, want, v0):
-        """Found by Lanczos, or None where the basis would fill the space."""
+        """U, s, V, missed and, if known, the residuals, found by Lanczos; None where the basis would fill the space."""
         op = self.op
         tall = op.shape[0] >= op.shape[1]
         if self.solver == "auto" and v0 is not None and v0.ndim == 2 and 2 * v0.shape[1] >= want.k:
             solver = "fewpass"
         # One product at the end is the certificate's, one or two before it make the vectors orthonormal.
         want = want._replace(max_passes=want.max_passes - (2 if tall else 3))
-        found, size = None, 1.0
         if self._begins_in_single(want.k, want.tol, solver):
             # Half the traffic and twice the arithmetic; what it finds is put right in double.
             size = 2.0 ** int(np.frexp(self._scale())[1])
             found = self._lanczos(op.single(1 / size), solver, want, v0, True)
-        if found is None:
-            size = 1.0
-            op.settle()
-            found = self._lanczos(op, solver, want, v0, False)
-        if found is None:
-            return None
-        rng = np.random.default_rng(self.seed)
+            if found is not None:
+                after = float(found.s[-1]) * size
+                U, s, V, missed = self._squared(found, want.k, size)
+                r = result.recompute(op, U, s, V)
+                # The rounding of single precision is not in the residuals that the iteration sees.
+                if (r.max() <= 1.1 * want.limit(np.append(s, after), np.finfo(op.dtype).eps) or np.isinf(missed)
+                        or want.max_passes < np.inf):
+                    return U, s, V, missed, r
+        op.settle()
+        found = self._lanczos(op, solver, want, v0, False)
+        return None if found is None else (*self._squared(found, want.k, 1.0), None)
+
+    def _squared(self, found, k, size):
+        """Triplets of what Lanczos found, of the operator divided by `size`; and `missed`."""
+        op, rng = self.op, np.random.default_rng(self.seed)
         V, spare = found.V, found.spare
         if V.dtype != op.dtype:
             wide, spare = panels.carve(spare, V.shape[0] * V.shape[2] // op.width, V.shape[1], op.dtype)
             V = panels.widen(V, op.dtype, self.threads, wide)
-        if not tall:
+        if op.shape[0] < op.shape[1]:
             V = op.tmul(V)
-        return *result.square(op, V, want.k, float(found.s[0]) * size, rng, spare), found.missed * size
+        return *result.square(op, V, k, float(found.s[0]) * size, rng, spare), found.missed * size
 
     def _lanczos(self, op, solver, want, v0, give_up):
         if op is None:
@@ -348,7 +355,7 @@ class _Problem:
         if found is None:
             raise ValueError(f"which='SM': k is {k}; for a sparse A of {n} columns it must be below {n // 4}")
         # A^-1 = V S^-1 U^H: the vectors change sides, and the order turns round.
-        U, s, V, missed = found
+        U, s, V, missed, _ = found
         U, V = (panels.pack(panels.unpack(X, k)[:, ::-1]) for X in (V, U))
         probe = panels.random((1, n, op.width), np.random.default_rng(self.seed), op.dtype)
         norm = float(panels.norms(op.mul(probe)).max()) / np.sqrt(n)
