@@ -134,6 +134,24 @@ def test_wide_panels_of_a_matrix_with_long_rows(rng, fmt, dtype):
     assert len({sha(got) for got in results[:3]}) == 1
 
 
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_transposed_products_of_many_long_rows_are_read_in_blocks_and_checked(rng, dtype):
+    """More than 4 MB in rows of more than 32 entries, of lengths that are no multiples of a block."""
+    A = random_sparse(rng, 9000, 1000, 0.08, dtype=dtype)
+    X = rng.standard_normal((9000, 60)).astype(np.float32 if dtype == np.float16 else dtype)
+    want = sp.csr_array((A.data.astype(np.float64), A.indices, A.indptr), shape=A.shape).T @ X
+    for columns in (2, 3, 8, 16, 29, 60):
+        results = [sc.matmul(A.T, X[:, :columns], threads=t) for t in (1, 2, 5)]
+        np.testing.assert_allclose(results[0], want[:, :columns], rtol=1e-3, atol=tolerance(X.dtype, 9000))
+        assert len({sha(got) for got in results}) == 1
+    for entry in (A.nnz // 2, A.nnz - 1):
+        for wrong in (1000, -1):
+            right, A.indices[entry] = A.indices[entry], wrong
+            with pytest.raises(ValueError, match="outside the 1000 columns"):
+                sc.matmul(A.T, X[:, :8])
+            A.indices[entry] = right
+
+
 @pytest.mark.parametrize("columns", [64, 75, 96])
 def test_results_beyond_the_caches_are_written_whole(rng, columns):
     """C of more than 32 MB goes past the caches where its rows are whole lines, also as a part of a wider array."""
