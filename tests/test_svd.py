@@ -296,6 +296,10 @@ def test_input_is_left_alone():
     (lambda A: sc.truncated_svd(A, 2, which="XX"), ValueError, "which is 'XX'"),
     (lambda A: sc.truncated_svd(A, 2, center="both"), ValueError, "center is 'both'"),
     (lambda A: sc.truncated_svd(A, 2, tol=-1), ValueError, "tol is -1"),
+    (lambda A: sc.truncated_svd(A, 2, tol=np.inf), ValueError, "tol is inf"),
+    (lambda A: sc.truncated_svd(A, 2, tol="x"), TypeError, "tol must be a number, not str"),
+    (lambda A: sc.truncated_svd(A, 2, callback=3), TypeError, "callback must be callable, not int"),
+    (lambda A: sc.truncated_svd(A, 2, right=np.full(30, np.nan)), ValueError, "right has NaN or infinite values"),
     (lambda A: sc.truncated_svd(A, 2, left=np.ones(30)), ValueError, "left has length 30; A has 40 rows"),
     (lambda A: sc.truncated_svd(A, 2, right=np.ones((40, 2))), ValueError, "A has 30 columns"),
     (lambda A: sc.truncated_svd(A[0], 2), ValueError, "A must have 2 dimensions; it has 1"),
@@ -581,3 +585,12 @@ def test_residuals_that_single_precision_makes_seem_smaller_still_converge():
     A = sp.diags_array([np.ones(399)] * 2, offsets=[-1, 1]).tocsr()
     for seed in range(3):
         assert sc.truncated_svd(A, 12, tol=1e-4, solver="lanczos", seed=seed).converged.all()
+
+
+def test_a_warm_start_by_few_passes_says_so():
+    """`auto` took few passes for a v0 of k columns and called them 'lanczos'."""
+    A = sp.random_array((3000, 2000), density=0.02, rng=np.random.default_rng(0), format="csr")
+    cold = sc.truncated_svd(A, 20, tol=1e-6)
+    warm = sc.truncated_svd(A, 20, tol=1e-6, v0=cold)
+    assert cold.solver == "lanczos" and warm.solver == "fewpass" and warm.passes < cold.passes
+    assert sc.truncated_svd(A, 20, tol=1e-6, v0=cold, solver="lanczos").solver == "lanczos"

@@ -94,8 +94,12 @@ def truncated_svd(A, k=None, *, tol=1e-3, solver="auto", which="LM", center=None
         raise ValueError(f"which is {which!r}; it must be 'LM' or 'SM'")
     if center not in (None, "rows", "columns"):
         raise ValueError(f"center is {center!r}; it must be None, 'rows' or 'columns'")
-    if not tol >= 0:
-        raise ValueError(f"tol is {tol}; it must not be negative")
+    if not isinstance(tol, (int, float, np.number)):
+        raise TypeError(f"tol must be a number, not {type(tol).__name__}")
+    if not 0 <= tol < np.inf:
+        raise ValueError(f"tol is {tol}; it must be finite and not negative")
+    if callback is not None and not callable(callback):
+        raise TypeError(f"callback must be callable, not {type(callback).__name__}")
     if max_passes is not None:
         max_passes = _args.count(max_passes, "max_passes", 1, 2**62, "products")
     if (k is None) == (energy is None):
@@ -249,7 +253,11 @@ class _Problem:
             return self._zero(k, which)
         if which == "SM":
             return self._smallest(k, tol, max_passes, callback)
-        solver = self.choose(k, tol) if self.solver == "auto" else self.solver
+        solver = self.solver
+        if solver == "auto":
+            solver = self.choose(k, tol)
+            if solver == "lanczos" and v0 is not None and v0.ndim == 2 and 2 * v0.shape[1] >= k:
+                solver = "fewpass"      # whose block takes all of v0
         want = Wanted(k, tol, np.inf if max_passes is None else max_passes, callback)
         if solver == "gram":
             U, s, V, missed = self._gram(k)
@@ -284,8 +292,6 @@ class _Problem:
         """U, s, V, missed and, if known, the residuals, found by Lanczos; None where the basis would fill the space."""
         op = self.op
         tall = op.shape[0] >= op.shape[1]
-        if self.solver == "auto" and v0 is not None and v0.ndim == 2 and 2 * v0.shape[1] >= want.k:
-            solver = "fewpass"
         # One product at the end is the certificate's, one or two before it make the vectors orthonormal.
         want = want._replace(max_passes=want.max_passes - (2 if tall else 3))
         if self._begins_in_single(want.k, want.tol, solver):

@@ -519,7 +519,11 @@ def side(D, length, name, dtype, threads):
     if len(D.shape) == 1:
         if D.shape[0] != length:
             raise ValueError(f"{name} has length {D.shape[0]}; A has {length} {what}")
-        return np.asarray(D).astype(dtype)
+        D = np.asarray(D)
+        value_type(D.dtype, name)
+        if not np.isfinite(D).all():
+            raise ValueError(f"{name} has NaN or infinite values")
+        return D.astype(dtype)
     D = operator(admit(D, name), dtype, threads, name)
     if (D.shape[1] if name == "left" else D.shape[0]) != length:
         raise ValueError(f"{name} has shape {D.shape}; A has {length} {what}")

@@ -123,7 +123,8 @@ def square(op: Operator, V, k, scale, rng, spare=None):
 def _right(straight, Yh, q):
     """The matrix that turns V into q right vectors, zeros where there are fewer."""
     Y = straight[:, : Yh.shape[1]] @ Yh[:q].conj().T
-    return np.pad(Y, ((0, 0), (0, q - Y.shape[1])))
+    # np.pad with nothing to do takes as long as a product with a small matrix.
+    return Y if Y.shape[1] == q else np.pad(Y, ((0, 0), (0, q - Y.shape[1])))
 
 
 def recompute(op: Operator, U, s, V):
