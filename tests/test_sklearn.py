@@ -73,6 +73,21 @@ def test_centred_svd_is_principal_components(digits):
     assert np.allclose(abs(ours.components_ @ theirs.components_.T), np.eye(4), atol=1e-5)
 
 
+def test_explained_variance_is_scikit_learns(digits):
+    from sklearn.decomposition import PCA
+    from sklearn.decomposition import TruncatedSVD as Theirs
+
+    X, _ = digits
+    theirs, components = Theirs(4, algorithm="arpack").fit(X), PCA(4, svd_solver="full").fit(X)
+    for M in (X, sp.csr_array(X)):
+        ours = TruncatedSVD(4, tol=1e-8).fit(M)
+        assert np.allclose(ours.explained_variance_, theirs.explained_variance_)
+        assert np.allclose(ours.explained_variance_ratio_, theirs.explained_variance_ratio_)
+        centred = TruncatedSVD(4, tol=1e-8, center=True).fit(M)
+        assert np.allclose(centred.explained_variance_ratio_, components.explained_variance_ratio_)
+    assert (TruncatedSVD(1).fit(np.ones((5, 3))).explained_variance_ratio_ == 0).all()
+
+
 def test_energy_chooses_the_number_of_components(digits):
     X, _ = digits
     s = np.linalg.svd(X, compute_uv=False)

@@ -130,7 +130,8 @@ class TruncatedSVD(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
     energy : float in (0, 1], optional: as many components as hold this share of the squared norm
     center : bool, subtract column means, implicitly (a sparse X stays sparse): principal components
     random_state : int, the seed
-    Fitted: components_ (k, n_features), singular_values_, residuals_, mean_ (zeros without center), n_components_.
+    Fitted: components_ (k, n_features), singular_values_, residuals_, mean_ (zeros without center), n_components_,
+    explained_variance_ and explained_variance_ratio_: of the training rows' projections, and its share of all.
     """
 
     def __init__(self, n_components=2, *, tol=1e-3, energy=None, center=False, random_state=0):
@@ -155,7 +156,11 @@ class TruncatedSVD(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
         self.components_, self.singular_values_, self.residuals_ = found.Vt, found.s, found.residuals
         self.n_components_ = self._n_features_out = len(found.s)
         self.mean_ = np.asarray(X.mean(axis=0)).ravel() if self.center else np.zeros(X.shape[1], X.dtype)
-        return found.U * found.s
+        projected = found.U * found.s
+        total = float(np.sum(ops.mean_var(X, axis=0)[1] if sp.issparse(X) else X.var(axis=0, dtype=np.float64)))
+        self.explained_variance_ = projected.var(axis=0, dtype=np.float64)
+        self.explained_variance_ratio_ = self.explained_variance_ / total if total else 0 * self.explained_variance_
+        return projected
 
     def transform(self, X):
         check_is_fitted(self)
