@@ -7,7 +7,7 @@
  * (Writing where it would begin if nothing coincided, and closing up behind, touches half as many pages again and moves
  * half of the result on one thread.) */
 #define PART 16384
-#define WAVE ((int64_t)8192)          /* parts between which signals are looked at */
+#define WAVE ((int64_t)1024)          /* parts between which signals are looked at: some 100 ms of one thread */
 
 /* Entries of both and rows before row r; wraps where an indptr is unsound. */
 static int64_t both(const sc_csr *A, const sc_csr *B, int64_t r)
