@@ -32,11 +32,12 @@ cdef cnp.ufunc ABSOLUTE = np.absolute
 ctypedef void (*ufunc_loop)(char **, cnp.npy_intp *, cnp.npy_intp *, void *) noexcept nogil
 cdef ufunc_loop abs_loop[2]
 cdef void *abs_data[2]
-for _i in range(ABSOLUTE.ntypes):
-    for _wide, _kind in enumerate((cnp.NPY_CFLOAT, cnp.NPY_CDOUBLE)):
-        if ABSOLUTE.types[2 * _i] == _kind:
-            abs_loop[_wide] = <ufunc_loop>ABSOLUTE.functions[_i]
-            abs_data[_wide] = ABSOLUTE.data[_i]
+for _wide, _signature in enumerate(("F->f", "D->d")):
+    # By the list of signatures: NumPy 2.5 no longer declares the array of type numbers to Cython.
+    _i = np.absolute.types.index(_signature) if _signature in np.absolute.types else ABSOLUTE.ntypes
+    if _i < ABSOLUTE.ntypes:
+        abs_loop[_wide] = <ufunc_loop>ABSOLUTE.functions[_i]
+        abs_data[_wide] = ABSOLUTE.data[_i]
 
 cdef void numpy_abs(int wide, const void *z, int64_t n, void *moduli) noexcept nogil:
     cdef char *args[2]
