@@ -76,10 +76,10 @@ cdef int check_matrix(int status, const sc_csr *A, int threads) except -1:
     if status == SC_BAD_INDPTR or status == SC_BAD_INDEX:
         with nogil:
             sc_validate(A, threads, &row, &pos)
+        where = f"row {row}; of a CSC, column {row}"        # whether A came as one is not known here
         if pos >= 0:
-            raise ValueError(f"index {index_at(A, pos)} at entry {pos} (row {row}) lies outside the {A.cols} columns")
-        raise ValueError(f"{sc_status_message(status).decode()}: first wrong at row {row} of {A.rows}, "
-                         f"with {A.nnz} entries")
+            raise ValueError(f"index {index_at(A, pos)} at entry {pos} ({where}) is not one of 0 <= index < {A.cols}")
+        raise ValueError(f"{sc_status_message(status).decode()}: first wrong at {where}, with {A.nnz} entries in all")
     return check(status)
 
 cdef int64_t index_at(const sc_csr *A, int64_t pos) noexcept:

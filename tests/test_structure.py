@@ -360,8 +360,10 @@ def test_from_dense_of_whole_numbers_in_the_other_byte_order():
 def test_validate_names_the_column_of_a_wrong_index_of_a_csc():
     A = sp.csc_array(np.ones((6, 4)))
     A.indices[8] = 99
-    with pytest.raises(ValueError, match=r"index 99 at entry 8 \(column 1\) lies outside the 6 rows"):
+    with pytest.raises(ValueError, match=r"index 99 at entry 8 \(column 1\) is not one of 0 <= index < 6"):
         sc.validate(A)
+    with pytest.raises(ValueError, match=r"entry 8 \(row 1; of a CSC, column 1\) is not one of 0 <= index < 6"):
+        sc.matmul(A, np.ones(4))
     A.indptr[2] = 99
-    with pytest.raises(ValueError, match="first wrong at column 1 of 4"):
+    with pytest.raises(ValueError, match="first wrong at column 1, with 24 entries in all"):
         sc.validate(A)

@@ -158,10 +158,8 @@ def validate(A, *, threads=None):
     try:
         checked(R, threads)
     except ValueError as error:
-        if not R.transposed:
-            raise
-        other = {"row": "column", "column": "row"}      # the check read A.T by rows
-        raise ValueError(re.sub("row|column", lambda word: other[word[0]], str(error))) from None
+        line = "column" if R.transposed else "row"
+        raise ValueError(re.sub(r"row (\d+); of a CSC, column \1", rf"{line} \1", str(error))) from None
 
 
 def transpose(A, *, threads=None):
