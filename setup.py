@@ -110,7 +110,8 @@ def extension():
     from Cython.Build import cythonize
 
     core = Extension("sparsecore._core", ["sparsecore/_core.pyx"], include_dirs=["csrc", numpy.get_include()],
-                     define_macros=[("NPY_NO_DEPRECATED_API", "NPY_2_0_API_VERSION")],
+                     define_macros=[("NPY_NO_DEPRECATED_API", "NPY_2_0_API_VERSION"),
+                                    ("NPY_TARGET_VERSION", "NPY_2_0_API_VERSION")],
                      libraries=[] if os.name == "nt" else ["m"], extra_compile_args=["-std=gnu11", "-O2"],
                      extra_link_args=[])
     return cythonize([core], compiler_directives={"language_level": 3}, build_dir="build/cython")

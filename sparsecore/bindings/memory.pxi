@@ -8,6 +8,20 @@ cdef extern from "mem.h" nogil:
     void sc_keep_free(void *)
     size_t SC_KEEP_LEAST
 
+# As NumPy's NEP 49 has them.  The headers of every NumPy 2 declare them to C, to Cython only those after 2.0.
+cdef extern from "numpy/arrayobject.h":
+    ctypedef struct PyDataMemAllocator:
+        void *ctx
+        void *(*malloc)(void *, size_t) noexcept nogil
+        void *(*calloc)(void *, size_t, size_t) noexcept nogil
+        void *(*realloc)(void *, void *, size_t) noexcept nogil
+        void (*free)(void *, void *, size_t) noexcept nogil
+    ctypedef struct PyDataMem_Handler:
+        char name[127]
+        unsigned char version
+        PyDataMemAllocator allocator
+    object PyDataMem_SetHandler(object)
+
 cdef void *keep_malloc(void *ctx, size_t bytes) noexcept nogil:
     return sc_keep_alloc(bytes)
 
@@ -21,7 +35,7 @@ cdef void *keep_realloc(void *ctx, void *p, size_t bytes) noexcept nogil:
 cdef void keep_free(void *ctx, void *p, size_t bytes) noexcept nogil:
     sc_keep_free(p)
 
-cdef cnp.PyDataMem_Handler keep_handler      # as NumPy's NEP 49 has it; lives as long as the process
+cdef PyDataMem_Handler keep_handler      # lives as long as the process
 strcpy(keep_handler.name, b"sparsecore_kept")
 keep_handler.version = 1
 keep_handler.allocator.ctx = NULL
@@ -38,8 +52,8 @@ KEEP_DENSE = MALLOC_KEEPS
 
 def empty(shape, dtype, order="C"):
     """numpy.empty in kept memory: an array that owns its data as any other does."""
-    cdef object before = cnp.PyDataMem_SetHandler(KEEP)
+    cdef object before = PyDataMem_SetHandler(KEEP)
     try:
         return np.empty(shape, dtype, order)
     finally:
-        cnp.PyDataMem_SetHandler(before)
+        PyDataMem_SetHandler(before)
