@@ -20,6 +20,7 @@ from sparsecore.pipeline import linear, readers, spool
 from sparsecore.pipeline.linear import Moments, encode_labels, ridge
 from sparsecore.pipeline.memory import free_memory
 from sparsecore.pipeline.model import folds
+from sparsecore.pipeline.scale import unit_length
 from sparsecore.pipeline.spool import Spool
 
 pd = pytest.importorskip("pandas")
@@ -285,6 +286,35 @@ def test_spooled_rows_have_the_same_bits_however_they_are_cut_and_on_any_threads
             solved = spooled(A, Y, held, *sizes).solve([0.3, 3.0])
         found.add(b"".join(coef.tobytes() for part in solved.values() for coef, _ in part))
     assert len(found) == 1
+
+
+def test_spooled_rows_are_read_as_often_as_the_hardest_column_needs(monkeypatch):
+    """A million reviews were read 140 times and more. All penalties, outputs and sets of rows share a reading, and
+    residuals are divided by the root of the diagonal: by all of it, the hardest column took 37 readings here."""
+    rng = np.random.default_rng(0)
+    words = (3000 ** rng.random((400, 15))).astype(int) - 1     # sentences whose words are common and rare
+    sentences = sp.csr_array((np.ones(words.size), words.ravel(), np.arange(0, words.size + 1, 15)), shape=(400, 3000))
+    picked = rng.integers(400, size=(4000, 6))
+    picked = sp.csr_array((np.ones(picked.size), picked.ravel(), np.arange(0, picked.size + 1, 6)), shape=(4000, 400))
+    counts = sp.csr_array(picked @ sentences)
+    idf = 1 + np.log(4001 / (1 + np.bincount(counts.indices, minlength=3000)))
+    A = unit_length(sp.csr_array(((1 + np.log(counts.data)) * idf[counts.indices], counts.indices, counts.indptr),
+                                 shape=counts.shape))
+    scores = picked @ rng.standard_normal((400, 2)) + rng.standard_normal((4000, 2))
+    Y, held, readings = np.where(scores > 0, 1.0, -1.0), np.arange(4000) % 10 == 0, []
+    read = Spool._read
+    monkeypatch.setattr(Spool, "_read", lambda self: readings.append(self) or read(self))
+
+    def count(rows, alphas):
+        readings.clear()
+        rows.solve(alphas)
+        assert all(one is rows for one in readings)
+        return len(readings)
+
+    together = count(spooled(A, Y, held), [0.3, 3.0])
+    alone = [count(spooled(A[own], Y[own, o : o + 1], np.zeros(len(own), bool)), [0.3])
+             for own in (np.arange(4000), np.flatnonzero(~held)) for o in range(2)]
+    assert together <= max(alone) + 1 and together <= 33, (together, alone)
 
 
 def test_a_full_disk_is_told_with_what_to_do(monkeypatch):

@@ -104,8 +104,8 @@ def _conjugate_gradients(X, Y, alphas, weight):
 def descend(normal, right, scale, coef, what):
     """The solution of normal(coef) = right, column by column, by conjugate gradients from `coef` on.
 
-    normal: V (features, columns) to the product with a positive definite matrix for each column; scale: about its
-    diagonal, by which the residuals are divided. Columns that are solved stand still. A warning names `what` if some
+    normal: V (features, columns) to the product with a positive definite matrix for each column; scale: what residuals
+    are divided by, positive, such as its diagonal. Columns that are solved stand still. A warning names `what` if some
     are not after _STEPS steps.
     """
     enough = _TOLERANCE * np.sqrt(_dots(right, right))

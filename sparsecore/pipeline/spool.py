@@ -1,5 +1,5 @@
 """Ridge classifiers on more features than a square matrix of them fits: the rows wait in a temporary file, which every
-step of conjugate gradients reads once.
+step of conjugate gradients reads once for all penalties, outputs and sets of rows, as columns of one product.
 
     min over w, b of  sum_i (y_i - x_i.w - b)^2 + alpha |w|^2
 
@@ -111,7 +111,10 @@ class Spool:
 
         right = np.ascontiguousarray(right if own is None else np.where(own, right, 0))
         named = "alpha=" + ", ".join(f"{a:g}" for a in dict.fromkeys(alpha.tolist()))
-        coef = descend(normal, right, spread + alpha, np.zeros_like(right), named)
+        # All of the diagonal, as in memory, guards against columns of any scale. Rows of TF-IDF have length 1: its root
+        # took 47 readings in place of 76 for 100,000 reviews (no scale 51), and 35 in place of 41 for the twentieth of
+        # their terms that stays (no scale 52).
+        coef = descend(normal, right, np.sqrt(spread + alpha), np.zeros_like(right), named)
         return list(zip(np.ascontiguousarray(coef.T), mean_y - (mean * coef).sum(axis=0)))
 
     def _finish(self):
