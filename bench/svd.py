@@ -61,7 +61,7 @@ def medium():
 
 def small():
     """1,000 x 600, 2 % full: a small sparse matrix."""
-    A = sp.random_array((1000, 600), density=0.02, rng=np.random.default_rng(0), format="csr")
+    A = sp.random_array((1000, 600), density=0.02, random_state=np.random.default_rng(0), format="csr")
     return A, 10, np.linalg.svd(A.toarray(), compute_uv=False)
 
 
@@ -81,7 +81,7 @@ def documents(rows=20000, words=30000):
     A.data = 1 + np.log(A.data)
     A = (A @ sp.diags_array(np.log(rows / np.maximum(1, np.bincount(A.indices, minlength=words))) + 1)).tocsr()
     A = (sp.diags_array(1 / np.sqrt(np.asarray(A.multiply(A).sum(axis=1)).ravel())) @ A).tocsr()
-    return A, 100, np.sort(spl.svds(A, 101, tol=0, rng=rng, return_singular_vectors=False))[::-1]
+    return A, 100, np.sort(spl.svds(A, 101, tol=0, random_state=rng, return_singular_vectors=False))[::-1]
 
 
 def randomized(A, k, iterations):
@@ -91,11 +91,11 @@ def randomized(A, k, iterations):
 
 
 def arpack(A, k, tol):
-    return spl.svds(A, k, tol=tol, solver="arpack", rng=np.random.default_rng(0))
+    return spl.svds(A, k, tol=tol, solver="arpack", random_state=np.random.default_rng(0))
 
 
 def propack(A, k, tol):
-    return spl.svds(A, k, tol=tol, solver="propack", rng=np.random.default_rng(0))
+    return spl.svds(A, k, tol=tol, solver="propack", random_state=np.random.default_rng(0))
 
 
 def lowrank(A, k, iterations):

@@ -49,7 +49,7 @@ def test_a_block_that_moved_when_it_grew_is_handed_on_only_if_lines_begin_where_
 
 
 def test_products_of_sparse_matrices_take_over_kept_memory(rng):
-    A = sp.random_array((40_000, 40_000), density=6 / 40_000, format="csr", rng=rng)
+    A = sp.random_array((40_000, 40_000), density=6 / 40_000, format="csr", random_state=rng)
     first = sc.matmul(A, A)
     assert first.data.flags.owndata and first.indices.flags.owndata
     places = set()

@@ -355,7 +355,7 @@ def test_the_campaign_has_every_kind():
                                   lambda A: sc.truncated_svd(A, 3), lambda A: sc.add(A, A)])
 def test_numbers_out_of_range_in_other_formats_are_refused_before_scipy_converts(call):
     """SciPy's conversion of coordinates and blocks writes wherever they point: the process ended."""
-    A = sp.random_array((48, 40), density=0.1, format="coo", rng=np.random.default_rng(0))
+    A = sp.random_array((48, 40), density=0.1, format="coo", random_state=np.random.default_rng(0))
     B = A.tobsr(blocksize=(4, 4))
     P = B.copy()
     A.coords[0][3] = 10**8

@@ -202,7 +202,7 @@ def test_large_ridge_problems_say_when_they_are_not_solved(monkeypatch):
 
 def test_large_ridge_problems_have_the_same_bits_on_any_threads(monkeypatch):
     monkeypatch.setattr(linear, "CLOSED", 100)
-    X = sp.random_array((3000, 2500), density=0.02, rng=np.random.default_rng(1), format="csr")
+    X = sp.random_array((3000, 2500), density=0.02, random_state=np.random.default_rng(1), format="csr")
     Y, found = np.where(np.arange(3000) % 3 == 0, 1.0, -1.0)[:, None], set()
     for threads in (1, 2, 3, 8):
         with sc.threads(threads):
@@ -279,7 +279,7 @@ def test_spooled_rows_give_the_weights_of_rows_in_memory(monkeypatch, entries, r
 def test_spooled_rows_have_the_same_bits_however_they_are_cut_and_on_any_threads(monkeypatch, rows):
     monkeypatch.setattr(spool, "_ENTRIES", 20_000)
     monkeypatch.setattr(spool, "_FITS", 32 * rows)
-    A = sp.random_array((3000, 2500), density=0.02, rng=np.random.default_rng(1), format="csr")
+    A = sp.random_array((3000, 2500), density=0.02, random_state=np.random.default_rng(1), format="csr")
     Y, held, found = np.where(np.arange(3000) % 3 == 0, 1.0, -1.0)[:, None], np.arange(3000) % 10 == 0, set()
     for threads, sizes in ((1, ()), (2, (1, 2000)), (3, (500, 700)), (8, (2999,))):
         with sc.threads(threads):

@@ -93,7 +93,7 @@ def test_unsorted_and_duplicate_entries_mean_what_scipy_means(rng, fmt, index, d
 def test_large_matrices_of_every_kind_are_transposed_by_the_same_rule(rng):
     n = 60000
     banded = sp.diags_array([np.arange(1.0, n + 1)] * 5, offsets=[-40, -1, 0, 1, 40], shape=(n, n), format="csr")
-    scattered = sp.random_array((n, n), density=300_000 / n**2, rng=rng, format="csr")
+    scattered = sp.random_array((n, n), density=300_000 / n**2, random_state=rng, format="csr")
     scattered.sort_indices()
     skewed = sp.coo_array((np.ones(200_000), (rng.integers(0, n, 200_000), rng.zipf(1.3, 200_000) % n))).tocsr()
     wide = sp.csr_array((scattered.data, scattered.indices, scattered.indptr[::30]), shape=(n // 30, n)).copy()

@@ -98,7 +98,7 @@ def test_types_and_solvers(solver, dtype, make):
 @pytest.mark.parametrize("power", [150, -150, 0])
 @pytest.mark.parametrize("seed", range(5))
 def test_scale_does_not_matter(power, solver, seed):
-    A = sp.random_array((300, 280), density=0.05, rng=np.random.default_rng(seed), format="csr") * 10.0**power
+    A = sp.random_array((300, 280), density=0.05, random_state=np.random.default_rng(seed), format="csr") * 10.0**power
     check(A, 8, sc.truncated_svd(A, 8, tol=1e-4, solver=solver), 1e-4)
 
 
@@ -134,7 +134,7 @@ def test_repeated_values_wider_than_the_block_are_found():
 
 def test_same_bits_on_any_number_of_threads_and_again():
     rng = np.random.default_rng(1)
-    S = sp.random_array((3000, 2500), density=0.004, rng=rng, format="csr")
+    S = sp.random_array((3000, 2500), density=0.004, random_state=rng, format="csr")
     D = planted(rng, 600, 520, SPECTRA["power"](520))
     for A, k, options in [(S, 12, {}), (S.astype(np.float32), 12, {}), (S, 12, {"center": "columns"}),
                           (D, 20, {"solver": "lanczos"}), (D, 20, {"solver": "gram"}), (D, 20, {"solver": "fewpass"}),
@@ -165,7 +165,7 @@ def test_centring_and_scaling_are_implicit(sparse, dtype, solver):
 @pytest.mark.parametrize("shape", [(500, 300), (300, 500)])
 def test_operators_and_row_blocks(shape, tmp_path):
     rng = np.random.default_rng(6)
-    A = sp.random_array(shape, density=0.05, rng=rng, format="csr")
+    A = sp.random_array(shape, density=0.05, random_state=rng, format="csr")
     plain = sc.truncated_svd(A, 7, tol=1e-6)
     sources = [spl.aslinearoperator(A),
                sc.RowBlocks(lambda: (A[i : i + 64] for i in range(0, shape[0], 64)), shape),
@@ -255,7 +255,7 @@ def test_callback_sees_progress_and_can_stop():
 
 def test_transform():
     rng = np.random.default_rng(13)
-    A = sp.random_array((300, 250), density=0.1, rng=rng, format="csr")
+    A = sp.random_array((300, 250), density=0.1, random_state=rng, format="csr")
     result = sc.truncated_svd(A, 5, tol=1e-6)
     np.testing.assert_allclose(result.transform(A), result.U * result.s, atol=1e-10)
     back = result.inverse_transform(result.transform(A))
@@ -267,7 +267,7 @@ def test_transform():
 
 
 def test_integers_halves_and_other_formats():
-    A = sp.random_array((120, 110), density=0.2, rng=np.random.default_rng(14), format="csr")
+    A = sp.random_array((120, 110), density=0.2, random_state=np.random.default_rng(14), format="csr")
     A.data = np.round(A.data * 9)
     want = np.linalg.svd(A.toarray(), compute_uv=False)[:4]
     for B in (A.astype(np.int32), A.tocoo(), A.tolil(), A.toarray().astype(np.int64), A.astype(bool) * 1,
@@ -278,7 +278,7 @@ def test_integers_halves_and_other_formats():
 
 
 def test_input_is_left_alone():
-    A = sp.random_array((200, 180), density=0.1, rng=np.random.default_rng(15), format="csr")
+    A = sp.random_array((200, 180), density=0.1, random_state=np.random.default_rng(15), format="csr")
     before = sha(A)
     v0 = np.ones(180)
     sc.truncated_svd(A, 4, solver="lanczos", center="columns", v0=v0, left=np.ones(200))
@@ -315,7 +315,7 @@ def test_wrong_input_is_refused(bad, error, message):
 
 
 def test_v0_of_another_length_is_refused():
-    A = sp.random_array((400, 300), density=0.1, rng=np.random.default_rng(17), format="csr")
+    A = sp.random_array((400, 300), density=0.1, random_state=np.random.default_rng(17), format="csr")
     with pytest.raises(ValueError, match="v0 has 400 rows; A has 300 columns"):
         sc.truncated_svd(A, 3, solver="lanczos", v0=np.ones(400))
 
@@ -331,7 +331,7 @@ def test_social_graph_against_published_values(shared_data):
 
 
 def test_restarts_in_double_do_not_stop_at_the_accuracy_of_single():
-    A = sp.random_array((3000, 2000), density=0.02, rng=np.random.default_rng(0), format="csr")
+    A = sp.random_array((3000, 2000), density=0.02, random_state=np.random.default_rng(0), format="csr")
     r = sc.truncated_svd(A, 20, tol=1e-8, solver="lanczos")
     assert r.passes > 100           # there were restarts
     assert r.converged.all() and r.residuals.max() <= 1e-8 * r.s[0]
@@ -366,7 +366,7 @@ def test_cluster_as_wide_as_tol_keeps_its_promise(seed):
 
 def test_single_precision_stage_keeps_the_scale_and_the_centre():
     rng = np.random.default_rng(20)
-    A = sp.random_array((600, 500), density=0.05, rng=rng, format="csr") * 1e140
+    A = sp.random_array((600, 500), density=0.05, random_state=rng, format="csr") * 1e140
     result = sc.truncated_svd(A, 6, tol=1e-3, center="columns", solver="lanczos")
     C = A.toarray() - A.toarray().mean(0)
     np.testing.assert_allclose(result.s, np.linalg.svd(C / 1e140, compute_uv=False)[:6] * 1e140, rtol=1e-3)
@@ -589,7 +589,7 @@ def test_residuals_that_single_precision_makes_seem_smaller_still_converge():
 
 def test_a_warm_start_by_few_passes_says_so():
     """`auto` took few passes for a v0 of k columns and called them 'lanczos'."""
-    A = sp.random_array((3000, 2000), density=0.02, rng=np.random.default_rng(0), format="csr")
+    A = sp.random_array((3000, 2000), density=0.02, random_state=np.random.default_rng(0), format="csr")
     cold = sc.truncated_svd(A, 20, tol=1e-6)
     warm = sc.truncated_svd(A, 20, tol=1e-6, v0=cold)
     assert cold.solver == "lanczos" and warm.solver == "fewpass" and warm.passes < cold.passes
