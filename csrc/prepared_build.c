@@ -3,7 +3,16 @@
  * Parts are blocks of rows of A, whichever side is laid out: the layout of A.T is made from A, not transposed first. */
 #include "driver.h"
 
+#define WAVE_ENTRIES (1 << 22)      /* between two looks at signals: tens of milliseconds on one thread */
+
 static int64_t up(int64_t n, int64_t block) { return (n + block - 1) / block; }
+
+/* How many parts are laid out between two looks at signals. */
+static int64_t wave_of(const sc_prepared *P, int64_t parts, int threads)
+{
+    int64_t waves = P->nnz / WAVE_ENTRIES + 1;
+    return SC_MAX(up(parts, waves), threads);
+}
 
 /* Per-thread working memory of a part. */
 static int64_t scratch_size(const sc_prepared *P)
@@ -49,8 +58,12 @@ int sc_prepare_count(const sc_csr *A, int by_columns, sc_prepared *P, int thread
     sc_count_part_fn *count = sc_kernels()->prepared->count[P->val][P->layout][A->idx];
     int64_t parts = up(A->rows, by_columns ? P->block_cols : P->block_rows);
     if (!count) return SC_OK;       /* counted as it is filled */
+    for (int64_t first = 0, wave = wave_of(P, parts, threads); first < parts; first += wave) {
+        int64_t end = SC_MIN(parts, first + wave);
+        if (first && sc_poll() != SC_OK) return SC_INTERRUPTED;
 #pragma omp parallel for num_threads(threads) schedule(dynamic, 1) if (threads > 1)
-    for (int64_t part = 0; part < parts; part++) count(A, P, by_columns, part);
+        for (int64_t part = first; part < end; part++) count(A, P, by_columns, part);
+    }
 
     if (P->layout == SC_CSR16 || P->layout == SC_BITMASK) return P->start[P->rows] == P->nnz ? SC_OK : SC_CHANGED;
     if (P->layout == SC_SLICED) {
@@ -76,11 +89,15 @@ int sc_prepare_fill(const sc_csr *A, int by_columns, const sc_prepared *P, int t
     char *scratch = sc_alloc(size * threads, 1);
     int status = SC_OK;
     if (!scratch) return SC_NO_MEMORY;
-    /* Thread t takes parts t, t + threads, ... with its own scratch. */
+    for (int64_t first = 0, wave = wave_of(P, parts, threads); first < parts && status == SC_OK; first += wave) {
+        int64_t end = SC_MIN(parts, first + wave);
+        if (first && (status = sc_poll()) != SC_OK) break;
+        /* Thread t takes the wave's parts t, t + threads, ... with its own scratch. */
 #pragma omp parallel for num_threads(threads) schedule(static, 1) if (threads > 1)
-    for (int64_t t = 0; t < threads; t++)
-        for (int64_t part = t; part < parts; part += threads)
-            if (!fill(A, P, by_columns, part, scratch + t * size)) sc_report(&status, SC_CHANGED);
+        for (int64_t t = 0; t < threads; t++)
+            for (int64_t part = first + t; part < end; part += threads)
+                if (!fill(A, P, by_columns, part, scratch + t * size)) sc_report(&status, SC_CHANGED);
+    }
     sc_free(scratch);
     return status;
 }
