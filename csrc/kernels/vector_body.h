@@ -19,8 +19,8 @@
 
 /* Asks for the n entries that lie `bytes` of values beyond p, in a matrix beyond the caches: the processor's own
  * prefetching ends with every page.  Two threads, AVX-512: banded 11.6 to 7.7 ms, uniform 16.6 to 13.2, powerlaw 5.7 to
- * 4.8; AVX2 on Zen 3: banded 18.0 to 14.3, stencil 23.3 to 18.3.  In cache it would cost 10 %, and on
- * Zen 3 a product that waits for scattered elements of x or y has nothing from it. */
+ * 4.8; AVX2 on Zen 3: banded 18.0 to 14.3, stencil 23.3 to 18.3, nothing where the product waits for scattered elements
+ * of x or y.  In cache it would cost 10 %. */
 SC_INLINE void FN(ask_entries)(const VAL *val, const IDX *col, const int n, const int bytes)
 {
     const char *v = (const char *)val + bytes, *c = (const char *)col + bytes / sizeof(VAL) * sizeof(IDX);
