@@ -33,28 +33,30 @@ static void fill_block(void *job_, int64_t k, int thread)
                                                         out->indptr, out->indices, out->data);
 }
 
+/* Elements, or entries, between two looks at signals: at most a tenth of a second. */
+#define WAVE ((int64_t)1 << 22)
+
 /* Blocks of rows of about a panel. */
-static void by_blocks(struct job *job, int threads, sc_part_fn *part)
+static int by_blocks(struct job *job, int threads, sc_part_fn *part)
 {
     job->block = SC_MAX(1, SC_PANEL / (job->D->cols + 1));
-    int64_t blocks = (job->D->rows + job->block - 1) / job->block;
-    sc_team(blocks, blocks / (8 * threads) + 1, threads, part, job);
+    int64_t wave = WAVE / (job->block * (job->D->cols + 1)) + threads;
+    return sc_team_waves((job->D->rows + job->block - 1) / job->block, wave, threads, part, job);
 }
 
 int sc_from_dense_count(const sc_dense *W, int64_t *indptr, int threads)
 {
     struct job job = {.D = W, .indptr = indptr};
     indptr[0] = 0;
-    by_blocks(&job, threads, count_block);
-    for (int64_t r = 0; r < W->rows; r++) indptr[r + 1] += indptr[r];
-    return SC_OK;
+    int status = by_blocks(&job, threads, count_block);
+    for (int64_t r = 0; r < W->rows && status == SC_OK; r++) indptr[r + 1] += indptr[r];
+    return status;
 }
 
 int sc_from_dense(const sc_dense *W, enum sc_idx idx, const sc_out *out, int threads)
 {
     struct job job = {.D = W, .idx = idx, .out = out};
-    by_blocks(&job, threads, fill_block);
-    return SC_OK;
+    return by_blocks(&job, threads, fill_block);
 }
 
 static void spread_part(void *job_, int64_t k, int thread)
@@ -71,6 +73,6 @@ static void spread_part(void *job_, int64_t k, int thread)
 int sc_to_dense(const sc_csr *A, const sc_dense *D, int threads)
 {
     struct job job = {.A = A, .D = D, .parts = sc_parts(A, SC_PANEL)};
-    sc_team(job.parts, job.parts / (8 * threads) + 1, threads, spread_part, &job);
-    return job.status;
+    int status = sc_team_waves(job.parts, WAVE / SC_PANEL, threads, spread_part, &job);
+    return status == SC_OK ? job.status : status;
 }

@@ -22,8 +22,12 @@ struct job {
     int64_t parts, words;       /* panels of the rows; doubles of a result */
     double *P;                  /* partial results */
     int64_t outputs, n;         /* of columns: so many, each n long */
+    int64_t first, step;        /* of an output's panels: this turn's */
     struct sc_ranges ranges;    /* of an output */
 };
+
+/* Panels between two looks at signals: 4 million entries, a tenth of a second where every one misses the caches. */
+#define WAVE ((1 << 22) / SC_PANEL)
 
 /* Entries ahead that rows are asked for where they are read once */
 #define AHEAD 512
@@ -61,8 +65,8 @@ static void row_part(void *job, int64_t k, int thread)
 static int per_row(struct job *j, int threads)
 {
     j->parts = sc_parts(j->A, 16 * SC_PANEL);
-    sc_team(j->parts, j->parts / (8 * threads) + 1, threads, row_part, j);
-    return j->status;
+    int status = sc_team_waves(j->parts, WAVE / 16, threads, row_part, j);
+    return status == SC_OK ? j->status : status;
 }
 
 /* Rows r0..r1, and where `canonical` asks for it their order. */
@@ -90,9 +94,11 @@ static void column_part(void *job, int64_t unit, int thread)
     const sc_csr *A = j->A;
     int64_t k = unit / j->ranges.n, range = unit % j->ranges.n, c0 = sc_range_begin(&j->ranges, range, A->cols);
     double *P = j->P + k * j->n;
-    memset(P + c0 * j->words, 0,
-           (size_t)((sc_range_begin(&j->ranges, range + 1, A->cols) - c0) * j->words) * sizeof *P);
-    for (int64_t i = k * j->parts / j->outputs; i < (k + 1) * j->parts / j->outputs; i++) {
+    int64_t i = k * j->parts / j->outputs + j->first, end = SC_MIN((k + 1) * j->parts / j->outputs, i + j->step);
+    if (j->first == 0)
+        memset(P + c0 * j->words, 0,
+               (size_t)((sc_range_begin(&j->ranges, range + 1, A->cols) - c0) * j->words) * sizeof *P);
+    for (; i < end; i++) {
         int64_t r0 = sc_cut(A, i, j->parts), r1 = sc_cut(A, i + 1, j->parts);
         int found = i % j->ranges.n == range ? check(j, r0, r1) : sc_check_pointers(A, r0, r1);
         if (found == SC_OK && j->ranges.n > 1)
@@ -125,7 +131,11 @@ static int per_column(struct job *j, int threads)
     j->P = j->outputs > 1 ? sc_alloc(j->outputs * n, sizeof *j->P) : j->y;
     if (!j->P) return SC_NO_MEMORY;
     j->status = sc_ranges_open(&j->ranges, A, j->outputs, threads);
-    if (j->status == SC_OK) sc_team(j->outputs * j->ranges.n, 1, threads, column_part, j);
+    j->step = SC_MAX(1, WAVE / j->outputs);
+    for (; j->first * j->outputs < j->parts + j->outputs && j->status == SC_OK; j->first += j->step) {
+        if (j->first > 0 && sc_poll() != SC_OK) j->status = SC_INTERRUPTED;
+        else sc_team(j->outputs * j->ranges.n, 1, threads, column_part, j);
+    }
     sc_ranges_close(&j->ranges);
     if (j->outputs > 1) {
         if (j->status == SC_OK) sc_team((n + BLOCK - 1) / BLOCK, 1, threads, join_block, j);
@@ -148,11 +158,11 @@ static int everything(struct job *j, int threads)
     j->parts = sc_parts(j->A, SC_PANEL);
     j->P = sc_calloc(j->parts * j->words, sizeof *j->P);
     if (!j->P) return SC_NO_MEMORY;
-    sc_team(j->parts, j->parts / (8 * threads) + 1, threads, all_part, j);
+    int status = sc_team_waves(j->parts, WAVE, threads, all_part, j);
     memset(j->y, 0, (size_t)j->words * sizeof *j->y);
-    for (int64_t k = 0; k < j->parts; k++) join(j->what, j->y, j->P + k * j->words, j->words);
+    for (int64_t k = 0; k < j->parts && status == SC_OK; k++) join(j->what, j->y, j->P + k * j->words, j->words);
     sc_free(j->P);
-    return j->status;
+    return status == SC_OK ? j->status : status;
 }
 
 int sc_reduce(const sc_csr *A, enum sc_reduce what, enum sc_axis axis, const void *mean, void *y, int *canonical,

@@ -138,17 +138,21 @@ def append_rows(shape, indptr, indices, data, rows, int64_t shift, cnp.ndarray n
 
 def from_dense_count(cnp.ndarray W, cnp.ndarray out_indptr, int threads):
     cdef sc_dense w
+    cdef int status
     dense_view(&w, W)
     with nogil:
-        sc_from_dense_count(&w, <int64_t *>cnp.PyArray_DATA(out_indptr), threads)
+        status = sc_from_dense_count(&w, <int64_t *>cnp.PyArray_DATA(out_indptr), threads)
+    check(status)
 
 def from_dense(cnp.ndarray W, out_indptr, cnp.ndarray out_indices, out_data, int threads):
     cdef sc_dense w
     cdef sc_out out = out_view(out_indptr, out_indices, out_data)
     cdef int idx = SC_I64 if out_indices.descr.itemsize == 8 else SC_I32
+    cdef int status
     dense_view(&w, W)
     with nogil:
-        sc_from_dense(&w, idx, &out, threads)
+        status = sc_from_dense(&w, idx, &out, threads)
+    check(status)
 
 def to_dense(shape, indptr, indices, data, cnp.ndarray D, int threads):
     """D += A"""
